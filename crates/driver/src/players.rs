@@ -1,6 +1,6 @@
 //! Both sides of disputes, from what was computed.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use sip_manifest::prepare::genesis_graph;
 use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, FaultPlace, GraphEvidence, Move};
 use sip_node::{Cheat, Computation, Replay, SegmentTask};
@@ -51,7 +51,10 @@ impl Bench {
         Ok(Played { moves, next })
     }
 
-    /// What plays a side of a dispute on a claim: from honest computation, whichever side it is. `None` if what it takes is not known.
+    /// What plays a side of a dispute on a claim: from honest computation, whichever side it is; `None` where a lie has nothing to say.
+    ///
+    /// # Errors
+    /// Where what it takes is not here, so that it is tried again: silence would stand until the other side moves, and lose by the clock.
     fn player(
         &mut self,
         at: Position<'_>,
@@ -64,22 +67,19 @@ impl Bench {
         let (prepared, threads, simd) = (&source.prepared, &machine.threads, machine.simd);
         let computed = |computation: Computation| player(side, Arc::new(computation.graph_evidence()), computation);
         let Some(seen) = at.view.round_of(claim) else {
-            if claim != Claim::Genesis {
-                return Ok(None);
-            }
+            ensure!(claim == Claim::Genesis, "{claim}: its round is gone");
             let graph = Arc::new(genesis_graph(&prepared.manifest)?);
             return Ok(Some(computed(Computation::new(graph, Vec::new(), None, threads, simd))));
         };
         Ok(Some(match claim {
             Claim::Genesis => return Ok(None),
             Claim::Vote { .. } => {
-                let (Some(results), Some(base)) = (self.results(at, seen)?, self.state(&seen.round.base_root)?) else {
-                    return Ok(None);
-                };
+                let results = self.results(at, seen)?.with_context(|| absent(claim, "what a segment handed over"))?;
+                let base = self.state(&seen.round.base_root)?.with_context(|| absent(claim, "the base"))?;
                 computed(prepared.base_evidence(&base, &results, &machine)?)
             }
             Claim::Segment { place, .. } | Claim::Attestation { place, .. } => {
-                let Some(stands) = seen.segment(place) else { return Ok(None) };
+                let stands = seen.segment(place).with_context(|| absent(claim, "the segment"))?;
                 let part = match dispute.game.ground.case() {
                     Ok(CaseKind::Start) => Some(Part::Start),
                     Ok(CaseKind::Update) => Some(Part::Update),
@@ -104,7 +104,7 @@ impl Bench {
                 player(side, Arc::new(prepared.task.graph_evidence()), replay)
             }
             Claim::Run { .. } => {
-                let Some(base) = self.state(&seen.round.next_base)? else { return Ok(None) };
+                let base = self.state(&seen.round.next_base)?.with_context(|| absent(claim, "the base"))?;
                 let (leaves, fault) = match at.known.findings.get(&claim) {
                     Some(finding) => finding.evidence(&prepared.scoring).with_context(|| damaged(claim))?,
                     None => {
@@ -143,11 +143,17 @@ impl Bench {
             Part::Start => self.state(&seen.round.base_root)?,
             Part::Update => self.state(&stands.state.claim.end_root)?,
         };
-        Ok(state.map(|state| match part {
+        let claim = Claim::Segment { round: seen.index(), place: stands.place };
+        let state = state.with_context(|| absent(claim, "the end that it came to"))?;
+        Ok(Some(match part {
             Part::Start => updates.start_evidence(&state, previous, threads, simd),
             Part::Update => updates.update_evidence(previous, [&start.state, &state], threads, simd),
         }))
     }
+}
+
+fn absent(claim: Claim, what: &str) -> String {
+    format!("{claim}: {what} is not here yet, and its dispute cannot be played without it")
 }
 
 fn damaged(claim: Claim) -> String {

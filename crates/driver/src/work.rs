@@ -127,8 +127,8 @@ impl Bench {
             match result.filter(|result| result.root() == claimed_root) {
                 Some(result) => self.states.save(&result)?,
                 None => {
-                    // The update is accused, and what it should be follows from the end.
-                    self.states.save(&replayed.segment.end)?;
+                    // The update is accused, and what it should be follows from the end, which nobody else has.
+                    self.states.save_own(&replayed.segment.end)?;
                     (is_true, part) = (false, Some(Part::Update));
                 }
             }

@@ -8,7 +8,7 @@ use sip_proof::{HostSha256, Sha256};
 use sip_protocol::admin::config::Config;
 use sip_protocol::money::settlement::Settlement;
 use sip_protocol::stake::pool::{Pool, PoolKind};
-use sip_protocol::training::attestation::Shown;
+use sip_protocol::training::attestation::{Shown, attested_leaf};
 use sip_protocol::training::job::bit;
 use sip_protocol::training::round::{self, AuditorSeat, Round};
 use sip_protocol::training::segment;
@@ -122,7 +122,24 @@ impl Step<'_> {
         if found.is_true { found.trace(self.view.leaf(seen, stands, auditor)) } else { None }
     }
 
-    /// Attests what was drawn, replayed and found true.
+    /// The leaf that our attestation of a segment will show, once a draw is revealed that selects it: a draw waits until what it answers is final, and
+    /// a replay does not.
+    pub(crate) fn coming_leaf(&self, seen: &Seen, stands: &Stands) -> Option<u32> {
+        let seat = self.auditor_seat().filter(|seat| self.sits(seat, seen))?;
+        let part = part(seen, seat.place);
+        if seen.round.status != round::COMMITS_CLOSED || part.revealed != 0 {
+            return None;
+        }
+        let pool = self.view.pools.get(&seat.pool)?;
+        let preimage = link(self.me().chain_secret(pool.index), &pool.chain_tip)?;
+        let revealed = AuditorSeat { preimage, revealed: 1, ..*part };
+        let address = stands.address.as_array();
+        let is_drawn = stands.state.is_drawn::<HostSha256>(address, &revealed, seen.round.audit_rate);
+        let (root, leaves) = (&stands.state.claim.accumulator_root, self.view.job.spec.leaf_count());
+        is_drawn.then(|| attested_leaf::<HostSha256>(&preimage, root, leaves))
+    }
+
+    /// Attests what was drawn, replayed and found true. What was replayed before the draw was known is replayed once more for its leaf.
     fn attest(&self, seat: &Seat, seen: &Seen) {
         let round = &seen.round;
         if round.status != round::COMMITS_CLOSED || self.view.slot >= round.audit_deadline_slot {
@@ -133,7 +150,13 @@ impl Step<'_> {
             if !is_open || !self.draws(seen, stands) {
                 continue;
             }
-            let Some(trace_root) = self.trace_root(seen, stands, seat.place) else { continue };
+            let Some(trace_root) = self.trace_root(seen, stands, seat.place) else {
+                let claim = Claim::Segment { round: seen.index(), place: stands.place };
+                if self.found(claim).is_some_and(|finding| finding.is_true) {
+                    self.replay(seen, stands, vec![self.view.leaf(seen, stands, seat.place)]);
+                }
+                continue;
+            };
             let digest = commitment(&seat.pool, &stands.address, &self.salt(&stands.address), &trace_root);
             let attest = self.program().attest(seat, &self.view.address, &seen.address, &stands.address, &digest);
             let event = acted(seen, "attested", Some(stands.place));

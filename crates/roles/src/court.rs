@@ -5,6 +5,7 @@ use sip_node::dispute::Move;
 use sip_protocol::{
     court::{Dispute, Outcome, Side},
     ground::{case::CaseKind, escrow::REVEAL_SLOTS},
+    training::job::bit,
 };
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -154,7 +155,11 @@ impl Step<'_> {
         let address = charge.dispute();
         let played = self.known.played.get(&address).filter(|played| played.moves == dispute.moves);
         let Some(played) = played else {
-            return self.compute(Work::Move { claim, dispute: address, side, cheat: None });
+            // Who has played before has what it takes in memory.
+            if self.known.played.contains_key(&address) || self.knows_disputed(claim, dispute) {
+                self.compute(Work::Move { claim, dispute: address, side, cheat: None });
+            }
+            return;
         };
         let Some(next) = &played.next else { return };
         let mover = match mover {
@@ -185,6 +190,30 @@ impl Step<'_> {
         }
         // A verdict that cannot be applied yet keeps nobody from moving: who stays silent loses.
         self.send("play a move", parts, vec![moved]);
+    }
+
+    /// Whether the states are at hand that a side of a dispute is played from; those that are not are asked for, since the clock runs.
+    fn knows_disputed(&self, claim: Claim, dispute: &Dispute) -> bool {
+        let Some(seen) = self.view.round_of(claim) else { return true };
+        let spec = &self.view.job.spec;
+        let mut roots = Vec::new();
+        match claim {
+            Claim::Genesis => {}
+            Claim::Vote { .. } => {
+                let accepted = seen.segments.iter().filter(|stands| seen.round.accepted & bit(stands.place) != 0);
+                roots.extend(accepted.map(|stands| stands.state.claim.result_root(spec)));
+                roots.push(&seen.round.base_root);
+            }
+            Claim::Run { .. } => roots.push(&seen.round.next_base),
+            Claim::Segment { place, .. } | Claim::Attestation { place, .. } => {
+                let Some(claimed) = seen.segment(place).map(|stands| &stands.state.claim) else { return true };
+                roots.push(&seen.round.base_root);
+                roots.extend(self.terms.is_compressed().then_some(&claimed.previous_root));
+                roots.extend((dispute.game.ground.case() == Ok(CaseKind::Update)).then_some(&claimed.end_root));
+            }
+        }
+        // All of them at once.
+        roots.into_iter().fold(true, |is_known, root| self.knows(root) && is_known)
     }
 
     /// The next thing in the defence of what this wallet claimed, or a pool whose session key it is, if somebody accuses it.

@@ -96,7 +96,7 @@ impl Step<'_> {
                 claims.any(|claim| self.is_false(claim))
             })
         };
-        let is_open = seen.round.require_challengeable(self.view.slot).is_ok();
+        let is_open = seen.is_segment_open(stands, self.view.slot);
         is_open && stands.state.status != segment::CONVICTED && (self.view.has_convicted(operator) || found_false())
     }
 

@@ -209,7 +209,10 @@ impl fmt::Display for Event {
             Event::Seat { what } => write!(f, "seat: {what}"),
             Event::Session { what } => write!(f, "session: {what}"),
             Event::Defends { dispute, from_slot } => {
-                write!(f, "accused in {dispute}: the session key defends from slot {from_slot} on, half a clock after the opening; the operator may at once")
+                write!(
+                    f,
+                    "accused in {dispute}: the session key defends from slot {from_slot} on, half a clock after the opening; the operator may at once"
+                )
             }
             Event::Sought { what, .. } => write!(f, "nobody gives {what}; asks on"),
             Event::Prepares { what } => write!(f, "{what}"),

@@ -3,10 +3,11 @@
 use sip_protocol::ground::escrow::Escrow;
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::round;
+use sip_protocol::training::segment;
 
 use crate::auditor::is_owed;
 use crate::node::Step;
-use crate::view::Seen;
+use crate::view::{Seen, Stands};
 use crate::{Action, Claim, Event, Fact};
 
 impl Step<'_> {
@@ -86,6 +87,13 @@ impl Step<'_> {
         if !seen.is_over() || !seen.round.is_beyond_challenge(view.slot) {
             return false;
         }
+        // One that was undone while it was open has no deadlines of its own: each of its segments has.
+        let is_accusable = |stands: &Stands| {
+            stands.state.status != segment::CONVICTED && view.slot <= seen.round.segment_disputable_until(&stands.state)
+        };
+        if seen.round.status == round::VOID && seen.segments.iter().any(is_accusable) {
+            return false;
+        }
         // From its updates the next round's trainers go on, those who come back.
         let is_later = |later: &Seen| later.index() > seen.index() && later.round.status == round::FINAL;
         if view.job.spec.is_compressed() && seen.round.status == round::FINAL && !view.rounds.iter().any(is_later) {
@@ -126,6 +134,6 @@ impl Step<'_> {
         (roles.trainer && seats(PoolKind::Trainer).iter().any(|seat| trained(seat.pool.as_array())))
             || (roles.evaluator
                 && seats(PoolKind::Evaluator).iter().any(|seat| scored(seat.place, seat.pool.as_array())))
-            || (roles.keeper && self.is_to_be_paid_by_keepers(seen))
+            || (roles.keeper && self.is_to_be_settled_by_keepers(seen))
     }
 }

@@ -103,12 +103,12 @@ impl Step<'_> {
 
     /// Compares segments with replays: all, or in a round that is doubtful those of liars only.
     fn judge_segments(&self, seen: &Seen, is_doubtful: bool) {
-        // Of a round that came to nothing, only what can still be accused matters.
-        if seen.round.status == round::VOID && seen.round.require_challengeable(self.view.slot).is_err() {
-            return;
-        }
         let mut open = Vec::new();
         for stands in &seen.segments {
+            // Of a round that came to nothing, only what can still be accused matters.
+            if seen.round.status == round::VOID && !seen.is_segment_open(stands, self.view.slot) {
+                continue;
+            }
             let claim = Claim::Segment { round: seen.index(), place: stands.place };
             let result = stands.state.claim.result_root(&self.view.job.spec);
             // What is left to others is replayed only where nobody gives what came out of it.
@@ -124,11 +124,12 @@ impl Step<'_> {
             }
         }
         // What we drew has a deadline.
-        open.sort_by_key(|stands| !self.draws(seen, stands));
+        open.sort_by_key(|stands| !(self.draws(seen, stands) || self.coming_leaf(seen, stands).is_some()));
         // All of them are asked for: one that cannot be replayed keeps back none after it.
         for stands in open {
             let auditors = (0..seen.round.auditor_count).filter(|auditor| is_drawn(seen, stands, *auditor));
-            let leaves = auditors.map(|auditor| self.view.leaf(seen, stands, auditor)).collect();
+            let leaves = auditors.map(|auditor| self.view.leaf(seen, stands, auditor));
+            let leaves = leaves.chain(self.coming_leaf(seen, stands)).collect();
             self.replay(seen, stands, leaves);
         }
     }

@@ -1,21 +1,20 @@
-//! What a job needs somebody to see to: that its next round is opened, that those are paid who ask for nothing, and that its model is kept.
+//! What a job needs somebody to see to: that its next round is opened, that who was in a round is settled, that seats are in
+//! order, and that its model is kept.
 
 use sip_data::hex;
-use sip_protocol::training::job::bit;
-use sip_protocol::training::round;
+use sip_protocol::stake::pool::{self, PoolKind};
 use solana_address::Address;
 
 use crate::Event;
-use crate::auditor::acted;
 use crate::node::Step;
-use crate::view::Seen;
 
 impl Step<'_> {
     /// What is due, by the first who comes.
     pub(crate) fn keep_job(&self) {
         for seen in &self.view.rounds {
-            self.pay_others(seen);
+            self.settle_others(seen);
         }
+        self.check_seats();
         self.open_round();
         self.return_genesis_bond();
         self.keep_model();
@@ -45,47 +44,25 @@ impl Step<'_> {
         }
     }
 
-    /// Domains whose provider or patrons have not had their pay for a round, and trainers whose absence was not charged.
-    fn unpaid(&self, seen: &Seen) -> (u8, u8, u16) {
-        let round = &seen.round;
-        let domains = ((1u16 << round.domain_count.min(8)) - 1) as u8;
-        let is_final = round.status == round::FINAL;
-        let of = |settled: u8| if is_final { domains & !settled } else { 0 };
-        let absent = if is_final { round.eligible & !round.committed & !round.settled_absent } else { 0 };
-        (of(round.settled_data), of(round.settled_patrons), absent)
-    }
-
-    /// Whether a keeper has somebody to pay for a round.
-    pub(crate) fn is_to_be_paid_by_keepers(&self, seen: &Seen) -> bool {
-        let (data, patrons, _) = self.unpaid(seen);
-        data != 0 || patrons != 0
-    }
-
-    /// Has data providers and patrons paid, and absences charged.
-    fn pay_others(&self, seen: &Seen) {
-        let view = self.view;
-        if !seen.is_over() || seen.round.require_settleable(&view.job, view.slot).is_err() {
+    /// Has the seats of pools that were convicted, in whatever job, or are retired, awaited no more: others go on without them, and may take them.
+    fn check_seats(&self) {
+        let (view, job) = (self.view, &self.view.job);
+        if job.closed != 0 || job.rounds_scored >= job.spec.rounds {
             return;
         }
-        let (data, patrons, absent) = self.unpaid(seen);
-        let (program, job, address) = (self.program(), &view.address, &seen.address);
-        for (domain, dataset) in (0u8..).zip(view.datasets()) {
-            let provider = view.datasets.get(&dataset).map(|dataset| Address::new_from_array(dataset.pool));
-            if let Some(pool) = provider.filter(|_| data & (1 << domain) != 0) {
-                let settle = program.settle_data(job, address, domain, &dataset, &pool);
-                self.turn_over("pay for data", vec![settle], vec![acted(seen, "data paid", None)]);
-            }
-            if patrons & (1 << domain) != 0 {
-                let settle = program.settle_patrons(job, address, domain);
-                self.turn_over("pay patrons", vec![settle], vec![acted(seen, "patrons paid", None)]);
-            }
-        }
-        for (place, pool) in (0u8..).zip(&seen.round.trainers).filter(|(place, _)| absent & bit(*place) != 0) {
-            let pool = Address::new_from_array(*pool);
-            let is_due = self.would_settle(seen, &pool, |mut trial| trial.absent(place).is_ok());
-            if is_due {
-                let settle = program.settle_absent(job, address, &pool, place);
-                self.turn_over("charge an absence", vec![settle], vec![acted(seen, "absence charged", Some(place))]);
+        for (kind, seats) in [
+            (PoolKind::Trainer, &job.trainers[..]),
+            (PoolKind::Auditor, &job.auditors[..]),
+            (PoolKind::Evaluator, &job.evaluators[..]),
+        ] {
+            for (place, seat) in (0u8..).zip(seats) {
+                let address = Address::new_from_array(seat.pool);
+                let Some(pool) = view.pools.get(&address) else { continue };
+                let is_gone = pool.is_convicted() || pool.status != pool::ACTIVE;
+                if is_gone && job.clone().check_seat(kind, place, &seat.pool, pool, view.slot).is_ok() {
+                    let check = self.program().check_seat(&view.address, &address, place);
+                    self.turn_over("await a seat no more", vec![check], Vec::new());
+                }
             }
         }
     }

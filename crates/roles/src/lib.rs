@@ -26,7 +26,8 @@
 //! | `demands` | what to demand of those who committed and do not publish |
 //! | `answers` | what to answer to a demand, of a trainer and of a provider |
 //! | `turner` | what anyone may turn: closings, seeds, tallies, finality, clocks that ran out |
-//! | `keeper` | what a job needs somebody to pay for: the next round, the pay of those without a machine |
+//! | `keeper` | what a job needs somebody to pay for: the next round, seats in order, the newest model |
+//! | `settling` | whom of a round a keeper settles, who does not do so itself |
 //! | `closing` | which accounts are over for long |
 //! | `standing` | for whom a wallet acts: its own pools, and those whose session key it is |
 //! | `finish` | which rounds nothing is left to do about |
@@ -49,6 +50,7 @@ mod keeper;
 mod known;
 mod look;
 mod node;
+mod settling;
 mod standing;
 mod terms;
 mod trainer;

@@ -3,10 +3,10 @@
 //! A session key does a pool's work until its slot, and moves no money: see [`sip_protocol::stake::session`].
 
 use sip_client::{Party, Seat};
+use sip_protocol::Error;
 use sip_protocol::court::{Dispute, Side};
 use sip_protocol::ground::clock::session_waits_slots;
 use sip_protocol::stake::pool::{Pool, PoolKind};
-use sip_protocol::Error;
 use sip_protocol::training::seats::{self, Seat as Place};
 use solana_address::Address;
 

@@ -5,6 +5,7 @@ use bytemuck::Zeroable;
 use sip_node::Cheat;
 use sip_proof::{HostSha256, Sha256 as _};
 use sip_protocol::court::availability::{self, Demand};
+use sip_protocol::ground::case::CaseKind;
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
 use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::evaluation;
@@ -15,6 +16,8 @@ use sip_protocol::training::seats::{AWAKE, Seat};
 use sip_protocol::training::segment::{self, Segment, SegmentClaim};
 use sip_protocol::{AccountKind, Header, court};
 use solana_address::Address;
+
+mod others;
 
 const TRAINER: u8 = 20;
 const AUDITOR: u8 = 21;
@@ -298,6 +301,37 @@ fn an_auditor_attests_only_what_it_drew_and_found_true() {
 }
 
 #[test]
+fn an_auditor_that_replays_before_its_draw_is_final_attests_what_it_draws() {
+    let (node, mut view) = (auditor(), in_audit());
+    let claim = Claim::Segment { round: 0, place: 0 };
+    // The draw is sent once what it answers is final; the replay begins before, with the leaf that the draw will ask for.
+    let actions = step(&node, &view, &whole(&[BASE]), &Known::default());
+    let draw = HostSha256::hashv(&[&draw_secret(&key(AUDITOR), 0)]);
+    let revealed = |view: &mut View, draw| {
+        let seat = &mut view.rounds[0].round.auditors[0];
+        (seat.revealed, seat.preimage) = (1, draw);
+    };
+    let mut later = view.clone();
+    revealed(&mut later, draw);
+    let leaf = later.leaf(&later.rounds[0], &later.rounds[0].segments[0], 0);
+    assert_eq!(sent(&actions), ["reveal a draw"]);
+    assert_eq!(computed(&actions), [&Work::Replay { claim, leaves: vec![leaf] }]);
+    let found = |traces| {
+        let finding = Finding { claimed: view.claimed(claim).unwrap(), is_true: true, traces, ..Finding::default() };
+        Known { findings: [(claim, finding)].into(), ..Known::default() }
+    };
+    let known = found([(leaf, sip_data::hex(&[5; 32]))].into());
+    assert_eq!(sent(&step(&node, &later, &whole(&[BASE]), &known)), ["attest a segment"]);
+    // Where that leaf was not among those of the replay, it is replayed once more, and only that.
+    let actions = step(&node, &later, &whole(&[BASE]), &found([].into()));
+    assert_eq!((sent(&actions), computed(&actions)), (vec![], vec![&Work::Replay { claim, leaves: vec![leaf] }]));
+    // A draw that selects nothing asks for nothing.
+    view.rounds[0].round.audit_rate = 0;
+    let actions = step(&node, &view, &whole(&[BASE]), &Known::default());
+    assert_eq!(computed(&actions), [&Work::Replay { claim, leaves: vec![] }]);
+}
+
+#[test]
 fn an_evaluator_reveals_what_it_committed_once_nobody_can_commit_any_more() {
     let (node, mut view) = (evaluator(), in_evaluation());
     let score = Work::Score { base: NEXT, cheat: None };
@@ -363,6 +397,52 @@ fn an_accusation_is_committed_then_opened_a_slot_later_and_played() {
     let own = Node { me: Me::new(key(TRAINER)), ..node.clone() };
     view.disputes.clear();
     assert!(!sent(&step(&own, &view, &whole(&[BASE]), &known)).contains(&"commit an accusation"));
+}
+
+/// A dispute of somebody about a claim in its first round, whose maker is to move.
+fn accused(view: &mut View, case: CaseKind, subject: Address, defendant: u8) {
+    let mut state: Box<court::Dispute> = Box::new(court::Dispute::zeroed());
+    (state.header, state.job) = (Header::new(AccountKind::Dispute, 0), view.address.to_bytes());
+    (state.round, state.subject) = (view.rounds[0].address.to_bytes(), subject.to_bytes());
+    (state.challenger, state.defendant) = ([3; 32], [defendant; 32]);
+    state.game.ground.case = case as u32;
+    (state.game.clock_slots, state.game.moved_slot) = ([1_000; 2], view.slot);
+    assert_eq!(state.game.on_move(), Ok(court::Side::Trainer));
+    view.add(address(70), bytemuck::bytes_of(&*state));
+}
+
+#[test]
+fn who_is_accused_and_lost_what_it_takes_gets_it_back_and_then_defends_itself() {
+    let mut votes = in_audit();
+    votes.rounds[0].round.accepted = 1;
+    accused(&mut votes, CaseKind::Aggregate, Address::default(), AUDITOR);
+    let mut scores = in_evaluation();
+    let mut run: Box<evaluation::ScoringRun> = Box::new(evaluation::ScoringRun::zeroed());
+    run.operator = [EVALUATOR; 32];
+    scores.rounds[0].runs.push(Stands { address: address(61), place: 0, state: run });
+    accused(&mut scores, CaseKind::Score, address(61), EVALUATOR);
+    let mut segments = in_audit();
+    let subject = segments.rounds[0].segments[0].address;
+    accused(&mut segments, CaseKind::Segment, subject, TRAINER);
+    let known = Known::default();
+    // No role is asked for: what was claimed is answered for.
+    for (seed, view, roots) in
+        [(AUDITOR, votes, &[[9; 32], BASE][..]), (EVALUATOR, scores, &[NEXT][..]), (TRAINER, segments, &[BASE][..])]
+    {
+        let node = node(seed, Roles::default());
+        let fetches: Vec<Action> = roots.iter().map(|root| Action::Fetch { root: *root }).collect();
+        let actions = step(&node, &view, &Shelf::default(), &known);
+        assert_eq!(actions, fetches, "{seed}: what it takes is not here");
+        let missing = Shelf { missing: roots.iter().copied().collect(), ..Shelf::default() };
+        assert_eq!(step(&node, &view, &missing, &known), [], "{seed}: nobody has it at present");
+        let actions = step(&node, &view, &whole(roots), &known);
+        let [Work::Move { dispute, .. }] = computed(&actions)[..] else { panic!("{seed}: {actions:?}") };
+        // Who has played before plays on, whatever lies on its shelf.
+        let mut played = Known::default();
+        played.note(Fact::Played { dispute: *dispute, played: Played { moves: 7, next: None } });
+        let actions = step(&node, &view, &missing, &played);
+        assert!(matches!(computed(&actions)[..], [Work::Move { .. }]), "{seed}: {actions:?}");
+    }
 }
 
 #[test]

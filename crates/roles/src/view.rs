@@ -112,6 +112,12 @@ impl Seen {
         self.round.require_disputable().is_ok() && slot <= self.round.accusable_until(kind)
     }
 
+    /// Whether an accusation of a segment of it can be committed in this slot. Where the round was undone while it was open, each segment has a
+    /// window of its own.
+    pub fn is_segment_open(&self, stands: &Stands, slot: u64) -> bool {
+        self.round.require_disputable().is_ok() && slot <= self.round.segment_accusable_until(&stands.state)
+    }
+
     /// Whether nothing more can come of it.
     pub fn is_over(&self) -> bool {
         self.round.status == round::FINAL || self.round.status == round::VOID
@@ -291,7 +297,9 @@ impl View {
         };
         match claim {
             Claim::Genesis => false,
-            Claim::Segment { .. } => seen.round.require_challengeable(self.slot).is_ok(),
+            Claim::Segment { place, .. } => {
+                seen.segment(place).is_some_and(|stands| seen.is_segment_open(stands, self.slot))
+            }
             Claim::Run { .. } => seen.is_accusable(CaseKind::Score, self.slot),
             Claim::Vote { .. } => seen.is_accusable(CaseKind::Aggregate, self.slot) && self.claimed(claim).is_some(),
             Claim::Attestation { place, auditor, .. } => {
@@ -301,19 +309,17 @@ impl View {
         }
     }
 
-    /// Whether the maker of the claim has lost all that it can lose in the job, and nothing else hangs on the claim.
+    /// Whether an auditor has lost the slice that answers for the claim, and nothing else hangs on it. Each round has slices of its own, one for the
+    /// vote and one for all attestations: a conviction of another claim takes none of them.
     pub fn is_spent(&self, claim: Claim) -> bool {
-        match (claim, self.round_of(claim)) {
-            (Claim::Vote { place, .. }, Some(seen)) => {
-                let makes_base =
-                    seen.round.auditors.get(usize::from(place)).is_some_and(|seat| seat.vote == seen.round.next_base);
-                seen.round.excluded_auditors(&self.job) & bit(place) != 0 && !makes_base
-            }
-            (Claim::Attestation { auditor, .. }, Some(seen)) => {
-                seen.round.excluded_auditors(&self.job) & bit(auditor) != 0
-            }
-            _ => false,
-        }
+        let (Claim::Vote { place, .. } | Claim::Attestation { auditor: place, .. }) = claim else { return false };
+        let Some(seen) = self.round_of(claim) else { return false };
+        let Some(seat) = seen.round.auditors.get(usize::from(place)) else { return false };
+        let is_gone = match claim {
+            Claim::Vote { .. } => seat.vote_slice == 0 && seat.vote != seen.round.next_base,
+            _ => seat.attestation_slice == 0,
+        };
+        is_gone && seen.round.excluded_auditors(&self.job) & bit(place) != 0
     }
 
     /// The bounties that nobody can take over any more.

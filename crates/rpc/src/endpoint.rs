@@ -46,6 +46,13 @@ pub fn endpoint_url(text: &str) -> &str {
     NAMED.iter().find(|(name, _)| known(name)).map_or(text, |(_, url)| url)
 }
 
+/// What of an address may be told to everybody: who answers there. A user, a path and a query often hold a key.
+pub fn public_url(url: &str) -> String {
+    let Ok(uri) = endpoint_url(url).parse::<ureq::http::Uri>() else { return String::new() };
+    let port = uri.port().map_or(String::new(), |port| format!(":{port}"));
+    format!("{}://{}{port}", uri.scheme_str().unwrap_or("http"), uri.host().unwrap_or_default())
+}
+
 /// Where a chain answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {

@@ -6,8 +6,8 @@ mod questions;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-pub use endpoint::endpoint_url;
 use endpoint::{Endpoint, Refusal};
+pub use endpoint::{endpoint_url, public_url};
 pub use questions::{Effect, Past};
 use serde_json::{Value, json};
 use sip_json::Elements;

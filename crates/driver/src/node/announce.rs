@@ -9,7 +9,7 @@ use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::job::Job;
 use sip_roles::Event;
 use solana_address::Address;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 
 use super::peers::data_pools;
@@ -37,29 +37,48 @@ impl Announced {
         record.process == self.process && record.contact.is_ready() == self.is_ready
     }
 
-    /// The records that another process has written after this one.
-    fn overtaken<'a>(&'a self, records: &'a Records) -> impl Iterator<Item = &'a Peer> {
-        let seen = self.sequences.iter().filter_map(|(subject, seen)| Some((&**records.get(subject)?, *seen)));
-        let later = move |(record, seen): &(&Peer, u64)| record.process != self.process && record.sequence > *seen;
-        seen.filter(later).map(|(record, _)| record)
+    /// Whether a record is of another process that has written after this one.
+    fn is_overtaken_by(&self, record: &Peer) -> bool {
+        let seen = self.sequences.get(&record.subject);
+        record.process != self.process && seen.is_some_and(|seen| record.sequence > *seen)
+    }
+
+    /// Whether a record is to be written. One of data stays with the process that wrote it last: each job of a wallet may have its own.
+    fn is_due(&self, record: Option<&Peer>, is_of_data: bool) -> bool {
+        record.is_none_or(|record| !self.says(record) && !(is_of_data && self.is_overtaken_by(record)))
     }
 }
 
 /// Records by subject.
 type Records = BTreeMap<[u8; 32], Box<Peer>>;
 
-/// Who of those that have written after a process is told of: keys other than the wallet that it signs with.
+/// Who of those that have written after a process is told of: keys other than the wallet that it signs with, and processes of the wallet that answer for
+/// the same data in another job, where all that is signed can be signed twice.
 ///
 /// # Errors
-/// Where one has that wallet.
-fn others(announced: &Announced, records: &Records, program: &Program, wallet: &Address) -> Result<Vec<String>> {
+/// Where one has that wallet, and a seat's record or a job's.
+fn others(
+    announced: &Announced,
+    (records, of_data): (&Records, &BTreeSet<[u8; 32]>),
+    program: &Program,
+    wallet: &Address,
+) -> Result<Vec<String>> {
     let mut told = Vec::new();
-    for record in announced.overtaken(records) {
+    for record in records.values().filter(|record| announced.is_overtaken_by(record)) {
         let address = program.peer(&Address::new_from_array(record.subject));
-        if record.signer == wallet.to_bytes() {
+        if record.signer != wallet.to_bytes() {
+            let signer = Address::new_from_array(record.signer);
+            told.push(format!("another key, {signer}, has written the record {address}"));
+        } else if of_data.contains(&record.subject) {
+            let (pool, url) = (Address::new_from_array(record.subject), record.contact.url());
+            let place = if url.is_empty() { "nowhere".to_owned() } else { format!("at {url}") };
+            told.push(format!(
+                "another process of this wallet answers for the data of {pool} as well: newcomers of all its jobs ask {place}, so that one needs \
+                 --texts with the texts of each"
+            ));
+        } else {
             return Err(NotAlone(address).into());
         }
-        told.push(format!("another key, {}, has written the record {address}", Address::new_from_array(record.signer)));
     }
     Ok(told)
 }
@@ -85,6 +104,8 @@ impl<L: Ledger> Runner<'_, L> {
     /// Writes where the node is reached, for each of its pools: after that, an older process of the same key knows that it is not alone.
     pub(crate) fn announce(&mut self) -> Result<()> {
         self.read_peers()?;
+        // Before anything is written over: what gets ready for hours may find that another was begun in its place.
+        self.stay_alone()?;
         let account = self.ledger.account(&self.setup.job)?;
         let Some(job) = account.and_then(|account| Job::decode(&account.data).map(Box::new).ok()) else {
             return Ok(());
@@ -104,7 +125,8 @@ impl<L: Ledger> Runner<'_, L> {
         let (wallet, program, process) = (self.setup.node.me.wallet, self.setup.program, self.announced.process);
         for subject in self.subjects(&job)? {
             let record = self.peers.records.get(subject.as_array());
-            if record.is_some_and(|record| self.announced.says(record)) {
+            let is_of_data = self.peers.of_data.contains(subject.as_array());
+            if !self.announced.is_due(record.map(|record| &**record), is_of_data) {
                 continue;
             }
             let is_known = record.is_some_and(|record| record.process == process);
@@ -150,7 +172,7 @@ impl<L: Ledger> Runner<'_, L> {
     /// wrote is told and ends nothing, or a thief of that key would have the node gone first that could defend.
     pub(crate) fn stay_alone(&mut self) -> Result<()> {
         let wallet = self.setup.node.me.wallet;
-        for what in others(&self.announced, &self.peers.records, &self.setup.program, &wallet)? {
+        for what in others(&self.announced, (&self.peers.records, &self.peers.of_data), &self.setup.program, &wallet)? {
             self.say_once(&Event::Prepares { what });
         }
         Ok(())
@@ -176,14 +198,29 @@ mod tests {
     fn another_process_of_the_same_wallet_ends_a_node_and_one_of_another_key_is_told() {
         let (own, hot, program) = (Address::new_from_array([1; 32]), [2; 32], Program::default());
         let announced = Announced { process: 5, sequences: BTreeMap::from([([7; 32], 40)]), is_ready: false };
-        let record = |signer, process, sequence| {
+        let stands = |signer, process, sequence| {
             let (header, contact) = (Header::new(AccountKind::Peer, 0), Contact::NOWHERE);
             let [subject, payer, writer] = [[7; 32], [0; 32], [0; 32]];
-            let record = Peer { header, subject, payer, writer, signer, process, sequence, announced_slot: 0, contact };
-            others(&announced, &Records::from([([7; 32], Box::new(record))]), &program, &own)
+            Peer { header, subject, payer, writer, signer, process, sequence, announced_slot: 0, contact }
+        };
+        let record = |signer, process, sequence| {
+            let records = Records::from([([7; 32], Box::new(stands(signer, process, sequence)))]);
+            others(&announced, (&records, &BTreeSet::new()), &program, &own)
         };
         assert!(record([1; 32], 5, 41).unwrap().is_empty() && record([1; 32], 6, 40).unwrap().is_empty());
         assert!(record([1; 32], 6, 41).unwrap_err().is::<NotAlone>());
         assert_eq!(record(hot, 6, 41).unwrap().len(), 1);
+        // Who provides data has a process for each job, and one record.
+        let records = Records::from([([7; 32], Box::new(stands([1; 32], 6, 41)))]);
+        let told = others(&announced, (&records, &[[7; 32]].into()), &program, &own).unwrap();
+        assert!(told[0].contains("--texts"), "{told:?}");
+        // They do not write over each other in turns; one that was begun anew writes once.
+        assert!(!announced.is_due(Some(&stands([1; 32], 6, 41)), true));
+        let anew = Announced { process: 8, sequences: BTreeMap::new(), is_ready: false };
+        assert!(anew.is_due(Some(&stands([1; 32], 6, 41)), true) && anew.is_due(None, true));
+        let ready = Announced { is_ready: true, ..announced };
+        assert!(
+            ready.is_due(Some(&stands([1; 32], 5, 40)), true) && !ready.is_due(Some(&stands([1; 32], 6, 41)), true)
+        );
     }
 }

@@ -94,7 +94,11 @@ impl<L: Ledger> Runner<'_, L> {
             "only the operator of the pool {pool} takes a seat with it: \"sip job join {} {pool}\" with the key of {}, on any machine; this wallet, {wallet}, {}",
             self.setup.job,
             Address::new_from_array(state.scope),
-            if is_named_in(&state, &wallet) { "is the pool's session key and works in the seat" } else { "has nothing to do with the pool" }
+            if is_named_in(&state, &wallet) {
+                "is the pool's session key and works in the seat"
+            } else {
+                "has nothing to do with the pool"
+            }
         );
         let slots = match kind {
             PoolKind::Trainer => job.spec.commit_slots,

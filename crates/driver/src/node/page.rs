@@ -102,7 +102,8 @@ fn answer(mut client: TcpStream, status: &Mutex<Status>) -> std::io::Result<()> 
         ("GET", "/") => (200, "text/html; charset=utf-8", page(status)),
         ("GET", "/healthz") => {
             let is_well = is_well(status);
-            let ended = status.sessions.iter().find(|session| !session.state.signs()).map(|session| session.line.clone());
+            let ended =
+                status.sessions.iter().find(|session| !session.state.signs()).map(|session| session.line.clone());
             let said = status.why.clone().or(ended).unwrap_or_else(|| status.state.words().to_owned());
             (if is_well { 200 } else { 503 }, "text/plain; charset=utf-8", format!("{said}\n"))
         }
@@ -185,9 +186,13 @@ fn metrics(status: &Status) -> String {
 fn session_metrics(status: &Status) -> String {
     let mut text = String::new();
     let gauges: [(&str, &str, fn(&Session, u64) -> u64); 2] = [
-        ("sip_session_left_slots", "slots in which the session key signs for the pool; 0 once it does no more", |it, slot| {
-            if it.state.signs() { it.until_slot.saturating_sub(slot) } else { 0 }
-        }),
+        (
+            "sip_session_left_slots",
+            "slots in which the session key signs for the pool; 0 once it does no more",
+            |it, slot| {
+                if it.state.signs() { it.until_slot.saturating_sub(slot) } else { 0 }
+            },
+        ),
         ("sip_session_ends_unix_seconds", "when the session ends, by the clock", |it, _| it.until),
     ];
     for (name, help, number) in gauges.iter().filter(|_| !status.sessions.is_empty()) {

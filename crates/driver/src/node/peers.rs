@@ -27,6 +27,8 @@ pub struct Peers {
     known: BTreeMap<[u8; 32], Peer>,
     /// Those of them who hold a seat now, or answer for data: what they ask for is served before what others ask for.
     seated: BTreeSet<[u8; 32]>,
+    /// Of them, the pools that answer for data: of one wallet the same in every job.
+    pub(crate) of_data: BTreeSet<[u8; 32]>,
     /// Their records, those that are there.
     pub(crate) records: BTreeMap<[u8; 32], Box<Contact>>,
     /// How near those are who are dialled because their records say so: as near as the chain itself.
@@ -98,6 +100,7 @@ impl Peers {
         let holders = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).filter(is_held);
         self.seated =
             holders.map(|seat| seat.pool).chain(of_data.iter().copied()).chain([address.to_bytes()]).collect();
+        self.of_data = of_data.iter().copied().collect();
         let mut subjects: Vec<[u8; 32]> = pools.filter(|pool| *pool != [0; 32]).chain(of_data).collect();
         subjects.push(address.to_bytes());
         subjects.sort_unstable();

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use sip_ledger::Ledger;
 use sip_manifest::value::Manifest;
 use sip_protocol::training::job::Job;
-use sip_roles::Event;
+use sip_roles::{Event, Known, Part};
 use std::collections::BTreeSet;
 
 use super::runner::Runner;
@@ -23,12 +23,20 @@ pub fn text_bytes(manifest: &Manifest) -> u64 {
 
 /// The states that a node made itself, by its record, and those that follow from the manifest.
 pub(crate) fn own_states(source: &Source, record: &Record) -> Result<BTreeSet<Root>> {
-    let known = record.known(record.rounds_done()?)?;
-    let mut own: BTreeSet<Root> = source.given().map(|state| state.root()).collect();
+    let mut own = made(&record.known(record.rounds_done()?)?);
+    own.extend(source.given().map(|state| state.root()));
+    Ok(own)
+}
+
+/// What nobody else need have: the own segments, and the ends by which false updates are accused.
+fn made(known: &Known) -> BTreeSet<Root> {
+    let mut own = BTreeSet::new();
     for claim in known.worked.values().filter_map(|worked| worked.claim()) {
         own.extend([claim.end_root, claim.update_root].into_iter().filter(|root| *root != [0; 32]));
     }
-    Ok(own)
+    let accused = known.findings.values().filter(|finding| finding.part == Some(Part::Update));
+    own.extend(accused.filter_map(|finding| finding.end()));
+    own
 }
 
 impl<L: Ledger> Runner<'_, L> {
@@ -84,4 +92,19 @@ fn reserve(parts: &Parts, bytes: u64) -> Result<()> {
             bytes >> 20
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_roles::{Claim, Finding};
+
+    #[test]
+    fn the_end_by_which_a_false_update_is_accused_is_kept_as_ones_own_after_a_restart() {
+        let finding = |part| Finding { end: Some(sip_data::hex(&[9; 32])), part, ..Finding::default() };
+        let claim = Claim::Segment { round: 0, place: 0 };
+        let known = |part| Known { findings: [(claim, finding(part))].into(), ..Known::default() };
+        assert_eq!(made(&known(Some(Part::Update))), [[9; 32]].into());
+        assert!(made(&known(None)).is_empty(), "others have it");
+    }
 }

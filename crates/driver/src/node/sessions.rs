@@ -99,11 +99,7 @@ fn session(view: &View, (address, pool): (&Address, &Pool), wallet: &Address, no
             format!("{role} {address}: ended at slot {until_slot}, this node signs nothing more for it; {renewal}")
         }
         SessionState::Works => format!("{role} {address}, until slot {until_slot}, in {}", span(left)),
-        _ => format!(
-            "{role} {address}, until slot {until_slot} only, {}, in {}; {renewal}",
-            clock(until),
-            span(left)
-        ),
+        _ => format!("{role} {address}, until slot {until_slot} only, {}, in {}; {renewal}", clock(until), span(left)),
     };
     let (pool, operator) = (address.to_string(), operator.to_string());
     Session { pool, role: role.into(), operator, until_slot, until, state, line }

@@ -300,7 +300,10 @@ impl Status {
         let defence = |waits: &WaitingDefence| {
             let WaitingDefence { dispute, from_slot, from } = waits;
             let left = span(from.saturating_sub(self.written));
-            format!("{dispute} from slot {from_slot} on, {}, in {left}: a session key waits half a clock, the operator need not", clock(*from))
+            format!(
+                "{dispute} from slot {from_slot} on, {}, in {left}: a session key waits half a clock, the operator need not",
+                clock(*from)
+            )
         };
         let defences: Vec<String> = self.defences.iter().map(defence).collect();
         // Before the first look nothing of the chain is known, which is not nothing.

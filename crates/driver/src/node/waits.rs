@@ -124,7 +124,9 @@ pub fn seats(view: &View, roles: &Roles, wallet: &Address) -> Vec<OwnSeat> {
         let own: Vec<OwnSeat> = own.map(|(place, seat)| own_seat(view, name, place, seat)).collect();
         if own.is_empty() {
             let job = begin(&view.address);
-            let takes = format!("\"sip job join {job} POOL\" takes one, or its operator names this key, \"sip pool session POOL {wallet}\"");
+            let takes = format!(
+                "\"sip job join {job} POOL\" takes one, or its operator names this key, \"sip pool session POOL {wallet}\""
+            );
             let said = format!("none as {name}: this wallet does nothing in that role; {takes}");
             all.push(none(name, said));
         }

@@ -60,7 +60,11 @@ fn a_session_key_signs_nothing_more_from_its_last_slot_on_and_goes_on_where_it_i
     let mut over = named(in_audit());
     over.slot = UNTIL;
     let actions = step(&node, &over, &shelf, &known);
-    assert!(actions.contains(&Action::Publish { root: [9; 32] }) && signers(&actions).iter().all(|signer| *signer == [HOT; 32]), "{actions:?}");
+    assert!(
+        actions.contains(&Action::Publish { root: [9; 32] })
+            && signers(&actions).iter().all(|signer| *signer == [HOT; 32]),
+        "{actions:?}"
+    );
 }
 
 #[test]
@@ -126,7 +130,9 @@ fn a_session_key_computes_its_defence_at_once_and_moves_from_half_a_clock_on() {
     assert!(signers(&actions).iter().all(|signer| *signer == [HOT; 32]) && !told(&view));
     assert!(view.waiting_defences(&node.me.wallet).is_empty());
     // Where a part of the move is there already, the rest follows: parts are as long as one transaction of a session key carries.
-    let Some(Action::Send(whole_move)) = actions.iter().find(|action| matches!(action, Action::Send(_))) else { panic!() };
+    let Some(Action::Send(whole_move)) = actions.iter().find(|action| matches!(action, Action::Send(_))) else {
+        panic!()
+    };
     let part = sip_client::Party { wallet: node.me.wallet, pool: Some(address(TRAINER + 100)) }.part_bytes();
     let state = view.disputes.get_mut(&dispute).unwrap();
     state.buffer[..part].fill(1);

@@ -70,7 +70,10 @@ pub(super) fn run(desk: &mut Desk, arguments: &Arguments) -> Result<ExitCode> {
         Some(key) => desk.locate_wallet(key)?,
         None => Address::new_from_array(state.session_key),
     };
-    ensure!(key != Address::default(), wrong("the pool has no session key yet: name one, \"sip pool session POOL KEY\""));
+    ensure!(
+        key != Address::default(),
+        wrong("the pool has no session key yet: name one, \"sip pool session POOL KEY\"")
+    );
     ensure!(key != operator, wrong("a session key is another key than the operator's, which signs anyhow"));
     // Also where programs ask, who are told no times.
     if let Some(microseconds) = desk.ledger.slot_microseconds()? {
@@ -85,9 +88,13 @@ pub(super) fn run(desk: &mut Desk, arguments: &Arguments) -> Result<ExitCode> {
     ensure!(until > now, wrong(format!("slot {until} is over: the chain is in slot {now}")));
     let set = program.set_session(&operator, &pool, &key, until);
     let notes = vec![
-        format!("{key} commits, reveals, votes, answers and defends for the pool before slot {until}; it takes no token of it"),
+        format!(
+            "{key} commits, reveals, votes, answers and defends for the pool before slot {until}; it takes no token of it"
+        ),
         "it needs SOL of its own for fees and rent, and tokens where it accuses: it accuses in its own name".to_owned(),
-        format!("\"sip node run JOB --role ROLE --key FILE\" with its file finds the pool's seat by itself; \"sip pool session {pool} --end\" ends it"),
+        format!(
+            "\"sip node run JOB --role ROLE --key FILE\" with its file finds the pool's seat by itself; \"sip pool session {pool} --end\" ends it"
+        ),
     ];
     desk.act_and_tell(&format!("let {key} work for the pool {pool}"), &[set], &[("pool", pool)], &notes)
 }
@@ -118,8 +125,12 @@ pub(crate) fn signs_as(state: &Pool, wallet: &Address, slot: u64) -> Option<Stri
     let (until, operator) = (state.session_until_slot, Address::new_from_array(state.scope));
     Some(match (state.scope == wallet.to_bytes(), slot < until) {
         (true, _) => "as its operator".into(),
-        (_, true) => format!("as its session key before slot {until}, in {}; operated by {operator}", pace::span(until - slot)),
-        (_, false) => format!("no more: its session ended at slot {until}; {operator} renews it by \"sip pool session\""),
+        (_, true) => {
+            format!("as its session key before slot {until}, in {}; operated by {operator}", pace::span(until - slot))
+        }
+        (_, false) => {
+            format!("no more: its session ended at slot {until}; {operator} renews it by \"sip pool session\"")
+        }
     })
 }
 

@@ -118,7 +118,9 @@ fn income(job: &Job, taken: [u64; 3]) -> Row {
 fn seats_here(desk: &Desk, job: &Job) -> Result<Row> {
     let Ok(wallet) = desk.wallet() else { return Ok(Row::new()) };
     let (slot, mut lines) = (desk.slot()?, Vec::new());
-    for (kind, name) in [(PoolKind::Trainer, "trainer"), (PoolKind::Auditor, "auditor"), (PoolKind::Evaluator, "evaluator")] {
+    for (kind, name) in
+        [(PoolKind::Trainer, "trainer"), (PoolKind::Auditor, "auditor"), (PoolKind::Evaluator, "evaluator")]
+    {
         let seats = (1..).zip(job.seats(kind)?).filter(|(_, seat)| seat.state != FREE);
         for (number, seat) in seats {
             // The pool of a seat may be gone.

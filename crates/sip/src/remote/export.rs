@@ -18,6 +18,7 @@ use sip_protocol::training::job::Job;
 use sip_protocol::training::round::{self, Round};
 use sip_report::terminal::output;
 use sip_report::{Progress, count, grouped};
+use sip_rpc::public_url;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -120,7 +121,8 @@ pub(crate) fn export(connection: &Connection, arguments: &Export) -> Result<Exit
         }
     }
     write_json(&path, &provenance(true))?;
-    let told = Told { arguments, manifest: &manifest, target: &target, is_computed, bytes: supply.bytes };
+    let (is_public, bytes) = (is_public(remote.ledger.url()), supply.bytes);
+    let told = Told { arguments, manifest: &manifest, target: &target, is_public, is_computed, bytes };
     told.tell(&provenance(true), connection.json)
 }
 
@@ -186,12 +188,22 @@ fn base(
 fn anew(remote: &Remote, target: &Target, arguments: &Export) -> Vec<String> {
     let keep = arguments.keep.as_deref().unwrap_or(Path::new("cache"));
     let peers: String = arguments.peer.iter().map(|peer| format!(" --peer {}", quoted(Path::new(peer)))).collect();
-    let both = format!("{} --url {}{peers} --keep {}", remote.job, remote.ledger.url(), quoted(keep));
+    let both = format!("{} --url {}{peers} --keep {}", remote.job, typed_url(remote.ledger.url()), quoted(keep));
     let round = if arguments.round.is_some() { format!(" --round {}", target.number) } else { String::new() };
     vec![
         format!("sip verify {both} --round {}", target.number),
         format!("sip job export {both}{round} --out {}", quoted(&arguments.out)),
     ]
+}
+
+/// The chain as a command that is told names it: of an address that may hold a key, the variable that it is best kept in.
+fn typed_url(url: &str) -> String {
+    if is_public(url) { url.to_owned() } else { "\"$SIP_URL\"".to_owned() }
+}
+
+/// Whether an address says no more than who answers there.
+fn is_public(url: &str) -> bool {
+    public_url(url) == url.trim_end_matches('/')
 }
 
 /// Has the job's tokenizer where the folder of a job has it: from a folder, or from people.
@@ -229,7 +241,7 @@ fn provenance(
     json!({
         "format": FORMAT,
         "complete": is_complete,
-        "chain": remote.ledger.url(),
+        "chain": public_url(remote.ledger.url()),
         "program": remote.program.id.to_string(),
         "job": remote.job.to_string(),
         "creator": solana_address::Address::new_from_array(job.creator).to_string(),
@@ -265,13 +277,15 @@ struct Told<'a> {
     arguments: &'a Export,
     manifest: &'a Manifest,
     target: &'a Target,
+    /// Whether the chain's address may be told as a whole.
+    is_public: bool,
     is_computed: bool,
     bytes: u64,
 }
 
 impl Told<'_> {
     fn tell(&self, provenance: &Value, json: bool) -> Result<ExitCode> {
-        let Told { arguments, manifest, target, is_computed, bytes } = self;
+        let Told { arguments, manifest, target, is_public, is_computed, bytes } = self;
         let mut out = output();
         if json {
             let mut said = provenance.clone();
@@ -308,6 +322,13 @@ impl Told<'_> {
             })
             .collect();
         writeln!(out, "It was trained on {}; {PROVENANCE_FILE} says where it comes from.", texts.join(", "))?;
+        if !is_public {
+            let chain = provenance["chain"].as_str().unwrap_or_default();
+            writeln!(
+                out,
+                "{PROVENANCE_FILE} names the chain as {chain}, without the rest of --url, which may hold a key."
+            )?;
+        }
         match manifest.model {
             Some(_) => writeln!(out, "next  sip generate --model {} \"The people\"", quoted(&arguments.out))?,
             None => writeln!(
@@ -316,5 +337,23 @@ impl Told<'_> {
             )?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_published_or_told_of_a_chain_holds_no_key() {
+        for url in [
+            "https://rpc.example:8443/?api-key=SECRET",
+            "https://user:SECRET@rpc.example:8443",
+            "https://rpc.example:8443/v2/SECRET",
+        ] {
+            assert_eq!((&public_url(url)[..], &typed_url(url)[..]), ("https://rpc.example:8443", "\"$SIP_URL\""));
+        }
+        assert_eq!(typed_url("http://127.0.0.1:8899"), "http://127.0.0.1:8899");
+        assert_eq!(public_url("devnet"), "https://api.devnet.solana.com");
     }
 }
