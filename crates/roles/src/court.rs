@@ -213,7 +213,8 @@ impl Step<'_> {
             }
         }
         // All of them at once.
-        roots.into_iter().fold(true, |is_known, root| self.knows(root) && is_known)
+        let missing = roots.into_iter().filter(|root| !self.knows(root)).count();
+        missing == 0
     }
 
     /// The next thing in the defence of what this wallet claimed, or a pool whose session key it is, if somebody accuses it.

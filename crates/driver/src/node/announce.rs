@@ -45,7 +45,8 @@ impl Announced {
 
     /// Whether a record is to be written. One of data stays with the process that wrote it last: each job of a wallet may have its own.
     fn is_due(&self, record: Option<&Peer>, is_of_data: bool) -> bool {
-        record.is_none_or(|record| !self.says(record) && !(is_of_data && self.is_overtaken_by(record)))
+        let stays = |record: &Peer| self.says(record) || (is_of_data && self.is_overtaken_by(record));
+        !record.is_some_and(stays)
     }
 }
 

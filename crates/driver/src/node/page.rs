@@ -185,7 +185,9 @@ fn metrics(status: &Status) -> String {
 /// How long the wallet signs for pools of others: nothing where it does so for none.
 fn session_metrics(status: &Status) -> String {
     let mut text = String::new();
-    let gauges: [(&str, &str, fn(&Session, u64) -> u64); 2] = [
+    /// Name, help, and what a session has in a slot.
+    type Gauge = (&'static str, &'static str, fn(&Session, u64) -> u64);
+    let gauges: [Gauge; 2] = [
         (
             "sip_session_left_slots",
             "slots in which the session key signs for the pool; 0 once it does no more",

@@ -100,7 +100,7 @@ fn one_frame_under_a_root_takes_room_for_a_part_of_what_is_said_to_lie_under_it(
     let peers = [Peer { id: [66; 32], address: liar.address.to_string() }];
     assert!(fetch(&two.shelf, &item, &peers, 3.0).result.is_err());
     let sip_net::Held::Part { bytes, .. } = two.shelf.held(&item) else { panic!("no frame came") };
-    assert!(bytes >= 1 << 20 && bytes <= 2 << 20, "{bytes}");
+    assert!((1 << 20..=2 << 20).contains(&bytes), "{bytes}");
     let taken = on_disk(two.folder.path());
     assert!((16 << 20..66 << 20).contains(&taken), "{taken} bytes");
     assert!(free - room() <= 66 << 20);

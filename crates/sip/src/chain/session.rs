@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     pool: AddressText,
     /// The key that does the pool's work, by its address [default: the one that does so now]
     #[arg(value_name = "KEY")]
-    key: Option<AddressText>,
+    hot: Option<AddressText>,
     /// Let it hold for so many days from now, as long as slots last at present
     #[arg(long, value_name = "DAYS", conflicts_with = "until")]
     days: Option<f64>,
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SLOT")]
     until: Option<u64>,
     /// End the session at once
-    #[arg(long, conflicts_with_all = ["key", "days", "until"])]
+    #[arg(long, conflicts_with_all = ["hot", "days", "until"])]
     end: bool,
 }
 
@@ -52,7 +52,7 @@ const DAYS: f64 = 30.0;
 pub(super) fn run(desk: &mut Desk, arguments: &Arguments) -> Result<ExitCode> {
     let pool = desk.locate_pool(&arguments.pool)?;
     let state: Pool = desk.read(&pool)?;
-    let is_asked = arguments.key.is_some() || arguments.days.is_some() || arguments.until.is_some();
+    let is_asked = arguments.hot.is_some() || arguments.days.is_some() || arguments.until.is_some();
     if !is_asked && !arguments.end {
         return desk.card(&shown(desk, &pool, &state)?);
     }
@@ -66,7 +66,7 @@ pub(super) fn run(desk: &mut Desk, arguments: &Arguments) -> Result<ExitCode> {
         let end = program.set_session(&operator, &pool, &Address::default(), 0);
         return desk.act(&format!("end the session of the pool {pool}"), &[end], &[("pool", pool)]);
     }
-    let key = match &arguments.key {
+    let key = match &arguments.hot {
         Some(key) => desk.locate_wallet(key)?,
         None => Address::new_from_array(state.session_key),
     };

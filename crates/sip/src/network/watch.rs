@@ -53,7 +53,7 @@ impl Far {
         Far {
             rounds: state.spec.rounds,
             scored: state.rounds_scored,
-            ahead: state.chain.ahead() as u32,
+            ahead: state.chain.ahead(),
             running: (state.round_live != 0).then_some(state.next_round),
             is_over: is_over(state),
         }

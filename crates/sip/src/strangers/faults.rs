@@ -5,7 +5,7 @@ use sip_driver::{Root, States, Wanted};
 use sip_ledger::Ledger as _;
 use sip_manifest::settings::Exchange;
 use sip_node::State;
-use sip_protocol::stake::pool::{Pool, PoolKind};
+use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::job::Job;
 use sip_protocol::training::round;
 use sip_roles::Event;
@@ -89,7 +89,8 @@ impl States for Full {
 /// An auditor demands a chunk of what the first trainer handed over in the first round.
 pub(super) fn demand(network: &mut Network) {
     let program = network.run.world.program;
-    let pool = program.pool(PoolKind::Trainer, &network.stranger("trainer 1").key.pubkey(), 0);
+    let person = network.run.world.people.iter().find(|person| person.name == "trainer 1").expect("a trainer");
+    let pool = person.pool().expect("it has one");
     let (job, round) = (network.job, program.round(&network.job, 0));
     let key = network.stranger("auditor 1").key.insecure_clone();
     let demander = &key.pubkey();

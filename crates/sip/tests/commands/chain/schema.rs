@@ -42,7 +42,7 @@ fn every_object_of_node_and_job_commands_keeps_to_one_schema() {
     let check: Vec<&str> = check.iter().map(String::as_str).collect();
     let checked = String::from_utf8(chain.output("authority", &check).stdout).unwrap();
     let checked: Vec<Value> = checked.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(checked.len(), 7, "{checked:?}");
+    assert_eq!(checked.len(), 8, "{checked:?}");
     checked.iter().for_each(|line| keeps("node check", line));
     for words in [
         &["job", "list"][..],
