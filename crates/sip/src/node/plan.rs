@@ -132,7 +132,7 @@ fn seats_here(desk: &Desk, job: &Job) -> Result<Row> {
     if lines.is_empty() {
         lines.push("none: the wallet that operates a pool takes one, \"sip job join JOB POOL\"; a session key then works in it".into());
     }
-    Ok(vec![("this wallet's seats", Cell::text(lines.join("; ")))])
+    Ok(vec![("own seats", Cell::text(lines.join("; ")))])
 }
 
 /// What the emission has released for nodes and no round has drawn, base units.
