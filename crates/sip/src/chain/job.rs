@@ -433,7 +433,7 @@ fn round_row(round: &Round, convicted: u64, now: u64) -> Row {
                 Cell::No(Cell::Billionths)
             },
         ),
-        ("reward", Cell::Tokens(round.reward)),
+        ("reward", Cell::Tokens(if round.status == round::FINAL { round.drawn } else { round.reward })),
     ]
 }
 
