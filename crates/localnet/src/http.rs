@@ -124,10 +124,10 @@ fn page(shared: &Shared) -> String {
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <title>A local Solana chain</title><style>body{{font:16px/1.6 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}}\
          code{{word-break:break-all}}@media(prefers-color-scheme:dark){{body{{background:#14181b;color:#e6e3dc}}}}</style>\
-         <h1>A local Solana chain</h1><p>Slot {slot}, {transactions} transactions. Reload to see it go on.</p>\
+         <main><h1>A local Solana chain</h1><p>Slot {slot}, {transactions} transactions. Reload to see it go on.</p>\
          <ul><li>JSON-RPC: <code>http://{address}</code> (POST)<li>program: <code>{program}</code><li>faucet: <code>{faucet}</code></ul>\
          <p>For wallets, clients and the command line: <code>sip wallet airdrop</code>, <code>sip protocol show</code>, \
-         <code>sip pool list</code>, <code>sip job list</code>.</p></html>\n"
+         <code>sip pool list</code>, <code>sip job list</code>.</p></main></html>\n"
     )
 }
 

@@ -21,9 +21,9 @@ const STYLE: &str = "
 --c0:#2b6cb0;--c1:#c05621;--c2:#2f7d5b;--c3:#805ad5;--c4:#b7791f;--c5:#0987a0;--c6:#b83280;--c7:#4a5568}
 @media(prefers-color-scheme:dark){:root{--bg:#14181b;--ink:#e6e3dc;--soft:#98a2a9;--line:#31383d;--card:#1c2226;
 --gain:#58b28a;--loss:#e07a86;--c0:#63a4e8;--c1:#ed8a4c;--c2:#58b28a;--c3:#a98bee;--c4:#d9a441;--c5:#3fb6cf;--c6:#e06bb0;--c7:#9aa5b5}}
-*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,sans-serif}
+*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,sans-serif}a{color:var(--c0)}
 main{max-width:1080px;margin:0 auto;padding:2rem 1.2rem 4rem}h1{font-size:1.7rem;margin:0 0 .3rem}h2{margin:2.4rem 0 .6rem;font-size:1.2rem}
-h3{margin:1.2rem 0 .4rem;font-size:1rem}p{margin:.4rem 0}.soft{color:var(--soft)}.grid2{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(360px,100%),1fr));gap:1rem}
+h3{margin:1.2rem 0 .4rem;font-size:1rem}p{margin:.4rem 0}.soft{color:var(--soft)}.grid2{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(460px,100%),1fr));gap:1rem}
 .card,.grid2{margin-bottom:1rem}.grid2 .card{margin:0}.card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:1rem;overflow-x:auto}.facts{display:flex;flex-wrap:wrap;gap:.6rem}
 .facts div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.6rem .9rem}.facts b{display:block;font-size:1.15rem}
 svg{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{stroke:var(--soft)}.tick{fill:var(--soft);font-size:11px}.name{fill:var(--ink);font-size:12px}
@@ -31,12 +31,12 @@ svg{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{stroke:v
 table{border-collapse:collapse;width:100%;font-size:.92rem}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 ol.path{list-style:none;margin:.6rem 0;padding:0}ol.path li{border-left:3px solid var(--line);padding:.25rem 0 .25rem .9rem;margin-left:.4rem}ol.path li.trainer{border-color:var(--c1)}ol.path li.challenger{border-color:var(--c0)}ol.path li.program{border-color:var(--c3)}
 ol.path .who{display:inline-block;min-width:6.2em;color:var(--soft)}.verdict{font-weight:600}blockquote{margin:.4rem 0;padding:.2rem 1rem;border-left:3px solid var(--line);white-space:pre-wrap}code{font-size:.85em;word-break:break-all}
-.card:focus-visible{outline:2px solid var(--c0)}@media(max-width:600px){main{padding:1rem .6rem 3rem}.card{padding:.7rem}svg{min-width:520px}
+.card h2{margin:0 0 .4rem;font-size:1rem}.card:focus-visible{outline:2px solid var(--c0)}@media(max-width:600px){main{padding:1rem .6rem 3rem}.card{padding:.7rem}svg{min-width:520px}
 table,tbody,tr,td{display:block}th{display:none}tr{padding:.5rem 0;border-bottom:1px solid var(--line)}td,td.n{border:0;text-align:left;padding:.1rem 0;overflow-wrap:anywhere}
 td[data-label]::before{content:attr(data-label);display:inline-block;min-width:8em;color:var(--soft)}}
 ";
 
-/// The beginning of a page, up to where its content goes; `</main></html>` ends it.
+/// The beginning of a page, up to where its content goes; [`close_page`] ends it.
 pub fn open_page(title: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
@@ -58,7 +58,12 @@ pub fn page(summary: &Summary) -> String {
     rounds(&mut html, summary);
     samples(&mut html, summary);
     chain(&mut html, summary);
-    narrow::ready(&html) + "</main></html>\n"
+    close_page(&html)
+}
+
+/// A whole page of what [`open_page`] began: its tables and cards are ready for narrow screens and keyboards.
+pub fn close_page(html: &str) -> String {
+    narrow::ready(html) + "</main></html>\n"
 }
 
 fn colours() -> String {

@@ -12,7 +12,7 @@ use sip_protocol::{
     stake::yield_share::YieldShare,
 };
 use sip_report::chart::{Series, escape, lines_over};
-use sip_report::open_page;
+use sip_report::{close_page, open_page};
 use std::fmt::Write as _;
 
 /// Demand for one assumed future: fees burned per epoch, of D_ref, by the year.
@@ -168,12 +168,12 @@ pub fn page(outcomes: &[Outcome], staked: u64) -> String {
             .collect();
         let _ = write!(
             html,
-            "<div class=\"card\"><h3>{}</h3>{}</div>",
+            "<div class=\"card\"><h2>{}</h2>{}</div>",
             escape(title),
             lines_over("year", title, &series, 1)
         );
     }
-    html + "</div></main></html>\n"
+    close_page(&(html + "</div>"))
 }
 
 #[cfg(test)]

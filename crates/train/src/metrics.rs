@@ -11,7 +11,7 @@ use crate::folder::Folder;
 use crate::tensorboard;
 use sip_manifest::folder::write_text;
 use sip_report::chart::{Series, lines_over};
-use sip_report::open_page;
+use sip_report::{close_page, open_page};
 
 /// A file of rows has at most so many bytes: those of a million steps.
 const LIMIT_BYTES: usize = 256 << 20;
@@ -144,7 +144,7 @@ fn page(title: &str, unit: &str, rows: &[Row]) -> String {
     let means: Vec<f64> = losses.chunks(block).map(|block| block.iter().sum::<f64>() / block.len() as f64).collect();
     let step = if block == 1 { "step".to_string() } else { format!("block of {block} steps") };
     let mut html = open_page(title) + "<h1>" + &sip_report::chart::escape(title) + "</h1>";
-    html += &format!("<div class=\"card\"><h3>Training loss, {unit}, by {step}</h3>");
+    html += &format!("<div class=\"card\"><h2>Training loss, {unit}, by {step}</h2>");
     html += &lines_over(&step, "Training loss", &[Series { name: "training", values: means }], 1);
     html += "</div>";
     let measured: Vec<&Row> = rows.iter().filter(|row| !row.held_out.is_empty()).collect();
@@ -163,13 +163,13 @@ fn page(title: &str, unit: &str, rows: &[Row]) -> String {
                 })
                 .collect();
             html += &format!(
-                "<div class=\"card\"><h3>On held-out data, {unit}, after {} steps</h3>{}</div>",
+                "<div class=\"card\"><h2>On held-out data, {unit}, after {} steps</h2>{}</div>",
                 steps.join(", "),
                 lines_over("measurement", "Held-out data", &series, 0)
             );
         }
     }
-    html + "</main></html>\n"
+    close_page(&html)
 }
 
 #[cfg(test)]

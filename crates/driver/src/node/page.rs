@@ -136,6 +136,10 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// The page follows the node without being loaded anew: what is selected or read stays where it is.
+const REFRESH: &str = "setInterval(()=>fetch('/').then(r=>r.text()).then(t=>{const m=new DOMParser().parseFromString(t,'text/html').querySelector('main'),\
+                       o=document.querySelector('main');if(m&&m.innerHTML!==o.innerHTML)o.replaceWith(m)}).catch(()=>{}),5e3)";
+
 /// How a node stands, for people: the lines of "sip node status".
 fn page(status: &Status) -> String {
     let mut rows = String::new();
@@ -144,10 +148,11 @@ fn page(status: &Status) -> String {
     }
     let lines: String = status.said.iter().map(|line| format!("<li>{}</li>", escaped(line))).collect();
     format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"5\"><title>sip node</title>\
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>sip node</title>\
          <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}th{{text-align:left;\
-         padding-right:1.5rem;vertical-align:top;font-weight:500}}td{{overflow-wrap:anywhere}}</style>\
-         <h1>sip node</h1><table>{rows}</table><h2>What happened last</h2><ul>{lines}</ul></html>\n"
+         padding-right:1.5rem;vertical-align:top;font-weight:500}}td{{overflow-wrap:anywhere}}@media(prefers-color-scheme:dark){{body{{background:#14181b;\
+         color:#e6e3dc}}}}@media(max-width:600px){{th,td{{display:block;padding:0}}}}</style>\
+         <main><h1>sip node</h1><table>{rows}</table><h2>What happened last</h2><ul>{lines}</ul></main><script>{REFRESH}</script></html>\n"
     )
 }
 

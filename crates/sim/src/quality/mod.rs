@@ -8,7 +8,7 @@ use serde::Serialize;
 use sip_protocol::training::quality::Fit;
 use sip_protocol::training::round::QUALITY_ONE;
 use sip_report::chart::{Series, lines};
-use sip_report::open_page;
+use sip_report::{close_page, open_page};
 use std::fmt::Write as _;
 use strategies::{Found, on_other_jobs, search};
 
@@ -157,7 +157,8 @@ pub fn tables(honest: &[Honest], tried: &[Tried]) -> String {
 
 /// The plots as a page.
 pub fn page() -> String {
-    let mut html = open_page("SIP quality");
+    let mut html = open_page("SIP quality")
+        + "<h1>Quality against expectation</h1><p class=\"soft\">Computed by the protocol's own rules: what a round improves, what was expected of it, and what is paid for that.</p>";
     let mut fit = Fit::default();
     let mut expected = Vec::new();
     for improvement in DEMO {
@@ -166,14 +167,11 @@ pub fn page() -> String {
     }
     let seen = DEMO.iter().map(|improvement| f64::from(*improvement) / 1e6).collect();
     let series = [Series { name: "improvement", values: seen }, Series { name: "expected", values: expected }];
-    html += "<h2>The demo's improvements, and what was expected, in nats</h2>";
-    html += &lines("The demo's improvements", &series, 2);
-    html += "<h2>Mean quality of honest work, scatter 20 %</h2>";
+    html += &card("The demo's improvements, and what was expected, in nats", &lines("The demo's improvements", &series, 2));
     let shapes = [Shape::Power(0.3, 0.0), Shape::Power(1.0, 0.0), Shape::Decay(0.75), Shape::Decay(0.95)];
     let names: Vec<String> = shapes.iter().map(|shape| shape.name()).collect();
     let series: Vec<Series> = shapes.iter().zip(&names).map(|(shape, name)| mean_quality(*shape, name)).collect();
-    html += &lines("Mean quality of honest work", &series, 2);
-    html += "<h2>Rounds paid to a coalition, a power 0.5 without scatter</h2>";
+    html += &card("Mean quality of honest work, scatter 20 %", &lines("Mean quality of honest work", &series, 2));
     let world = World { shape: Shape::Power(0.5, 0.0), change: Change::Nothing, scatter: 0.0, rounds: 24 };
     let series: Vec<Series> = std::iter::once(Series { name: "honest work", values: rising(&world, Work::Honest) })
         .chain(NAMED.iter().map(|(name, is_held_back, part)| {
@@ -182,7 +180,13 @@ pub fn page() -> String {
             Series { name, values: rising(&world, work) }
         }))
         .collect();
-    html + &lines("Rounds paid to a coalition", &series, 2) + "</main></html>\n"
+    let paid = lines("Rounds paid to a coalition", &series, 2);
+    close_page(&(html + &card("Rounds paid to a coalition, a power 0.5 without scatter", &paid)))
+}
+
+/// A chart under its title.
+fn card(title: &str, chart: &str) -> String {
+    format!("<div class=\"card\"><h2>{title}</h2>{chart}</div>")
 }
 
 /// Mean quality by round over a hundred jobs.
