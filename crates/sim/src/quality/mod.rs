@@ -167,7 +167,8 @@ pub fn page() -> String {
     }
     let seen = DEMO.iter().map(|improvement| f64::from(*improvement) / 1e6).collect();
     let series = [Series { name: "improvement", values: seen }, Series { name: "expected", values: expected }];
-    html += &card("The demo's improvements, and what was expected, in nats", &lines("The demo's improvements", &series, 2));
+    html +=
+        &card("The demo's improvements, and what was expected, in nats", &lines("The demo's improvements", &series, 2));
     let shapes = [Shape::Power(0.3, 0.0), Shape::Power(1.0, 0.0), Shape::Decay(0.75), Shape::Decay(0.95)];
     let names: Vec<String> = shapes.iter().map(|shape| shape.name()).collect();
     let series: Vec<Series> = shapes.iter().zip(&names).map(|(shape, name)| mean_quality(*shape, name)).collect();
