@@ -9,6 +9,7 @@ use sip_protocol::{
 };
 use solana_address::Address;
 use solana_instruction::Instruction;
+use std::collections::BTreeSet;
 
 use crate::known::Finding;
 use crate::node::Step;
@@ -74,8 +75,18 @@ impl Step<'_> {
                 None => {}
             }
         }
+        // All attestations of an auditor in a round stand on one slice, which the first conviction takes: each further accusation locks a bond for nothing.
+        let slice = |claim: &Claim| match *claim {
+            Claim::Attestation { round, auditor, .. } => Some((round, auditor)),
+            _ => None,
+        };
+        let false_claims = self.known.findings.iter().filter(|(_, finding)| !finding.is_true).map(|(claim, _)| claim);
+        let pending = false_claims.filter(|claim| slice(claim).is_some() && self.case(**claim).is_pending());
+        let mut accused: BTreeSet<(u32, u8)> = pending.filter_map(slice).collect();
         for (claim, finding) in quiet {
-            self.accuse(claim, finding);
+            if self.case(claim).is_pending() || slice(&claim).is_none_or(|slice| accused.insert(slice)) {
+                self.accuse(claim, finding);
+            }
         }
     }
 

@@ -132,3 +132,34 @@ fn a_segment_of_a_round_that_was_undone_while_it_was_open_is_replayed_and_accuse
     view.slot += REVEAL_SLOTS;
     assert!(is_left(&step(&watchtower, &view, &shelf, &known)));
 }
+
+#[test]
+fn of_an_auditors_false_attestations_in_a_round_one_is_accused_at_a_time_as_all_stand_on_one_slice() {
+    let mut view = in_audit();
+    let watchtower = node(99, Roles { watchtower: true, ..Roles::default() });
+    (view.rounds[0].round.vote_deadline_slot, view.rounds[0].round.auditors[0].attestation_slice) = (300, 1_000);
+    let first = &mut view.rounds[0].segments[0];
+    (first.state.shown, first.state.attestations[0]) = (1, [5; 32]);
+    let mut second = first.clone();
+    (second.address, second.place) = (address(61), 1);
+    view.rounds[0].segments.push(second);
+    let claims = [0, 1].map(|place| Claim::Attestation { round: 0, place, auditor: 0 });
+    let segment = Claim::Segment { round: 0, place: 0 };
+    let finding = |claim: Claim| (claim, Finding { claimed: view.claimed(claim).unwrap(), ..Finding::default() });
+    let known = Known { findings: claims.into_iter().chain([segment]).map(finding).collect(), ..Known::default() };
+    let accused = |view: &View| {
+        let actions = step(&watchtower, view, &whole(&[BASE, [9; 32]]), &known);
+        let told = |action: &Action| if let Action::Send(send) = action { send.tell.clone() } else { Vec::new() };
+        let told = actions.iter().flat_map(told);
+        told.filter_map(|event| if let Event::Committed { claim } = event { Some(claim) } else { None }).collect()
+    };
+    let now: Vec<Claim> = accused(&view);
+    assert_eq!(now, [segment, claims[0]]);
+    // While that one waits, the other does too.
+    let (me, terms) = (&watchtower.me, &Terms { result_lengths: vec![1_000, 3_000], ..Terms::default() });
+    let waiting = crate::case::Case { me, view: &view, terms, claim: claims[0] }.hidden().unwrap();
+    let mut accusation: Box<court::accusation::Accusation> = Box::new(Zeroable::zeroed());
+    (accusation.header, accusation.committed_slot) = (Header::new(AccountKind::Accusation, 0), view.slot);
+    view.accusations.insert(waiting, accusation);
+    assert_eq!(accused(&view), [segment]);
+}
