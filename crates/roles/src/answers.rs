@@ -38,7 +38,7 @@ impl Step<'_> {
             let stands = seen.segments.iter().find(|stands| stands.address == subject);
             (number, place) = (Some(seen.index()), stands.map_or(0, |stands| stands.place));
             program.answer_state(&wallet, address, &seen.address, &pool, answer)
-        } else if self.node.roles.provider && self.view.datasets.contains_key(&subject) {
+        } else if self.view.datasets.contains_key(&subject) {
             let domain = self.view.datasets().iter().position(|dataset| *dataset == subject);
             (number, place) = (None, domain.unwrap_or(0) as u8);
             program.answer_data(&wallet, address, &subject, &pool, answer)

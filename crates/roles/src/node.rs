@@ -36,7 +36,7 @@ pub struct Roles {
     pub trainer: bool,
     /// Scores bases, for all of the wallet's seats.
     pub evaluator: bool,
-    /// Answers demands for data.
+    /// Looks for demands for data of all datasets of the job. Those of its own pools everybody looks for and answers.
     pub provider: bool,
 }
 
@@ -206,9 +206,10 @@ impl Node {
                 queries.push(Query::demands(&stands.address));
             }
         }
-        if self.roles.provider {
-            queries.extend(view.datasets.keys().map(Query::demands));
-        }
+        // Who has a dataset of the job answers for it, whatever else its process is started for.
+        let is_asked = |pool: &[u8; 32]| self.roles.provider || view.serves(wallet, &Address::new_from_array(*pool));
+        let asked = view.datasets.iter().filter(|(_, dataset)| is_asked(&dataset.pool));
+        queries.extend(asked.map(|(address, _)| Query::demands(address)));
         queries
     }
 }

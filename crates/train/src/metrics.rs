@@ -210,9 +210,9 @@ mod tests {
         let mut row = row(2);
         row.held_out = [PREFERENCE_LOSS, PREFERRED_SHARE, PREFERENCE_MARGIN].map(|name| (name.to_string(), 0.5)).into();
         let page = page("a run", "nats per pair", &[row]);
-        assert_eq!(page.matches("<h3>On held-out data").count(), 3);
+        assert_eq!(page.matches("<h2>On held-out data").count(), 3);
         assert!(
-            page.contains("<h3>Training loss, nats per pair, by step</h3>") && !page.contains("per token"),
+            page.contains("<h2>Training loss, nats per pair, by step</h2>") && !page.contains("per token"),
             "{page}"
         );
     }

@@ -163,3 +163,27 @@ fn of_an_auditors_false_attestations_in_a_round_one_is_accused_at_a_time_as_all_
     view.accusations.insert(waiting, accusation);
     assert_eq!(accused(&view), [segment]);
 }
+
+#[test]
+fn who_has_a_dataset_of_the_job_answers_for_it_whatever_its_process_is_started_for() {
+    let (keeper, mut view) = (node(30, Roles { keeper: true, ..Roles::default() }), view());
+    let (dataset, pool) = (address(70), address(130));
+    let mut state: Box<sip_protocol::training::data::Dataset> = Box::new(Zeroable::zeroed());
+    state.pool = pool.to_bytes();
+    (view.job.datasets[0], view.job.spec.domain_count) = (dataset.to_bytes(), 1);
+    view.datasets.insert(dataset, state);
+    let mut owned: Box<Pool> = Box::new(Pool::zeroed());
+    (owned.scope, owned.status) = ([30; 32], 1);
+    view.pools.insert(pool, owned);
+    assert_eq!(keeper.queries(&view), [Query::demands(&dataset)]);
+    assert!(!trainer().queries(&view).contains(&Query::demands(&dataset)), "it is another's");
+    let mut demand: Box<Demand> = Box::new(Demand::zeroed());
+    (demand.header, demand.status, demand.deadline_slot) =
+        (Header::new(AccountKind::Demand, 0), availability::OPEN, 1_000);
+    (demand.subject, demand.answerer, demand.pool) = (dataset.to_bytes(), [30; 32], pool.to_bytes());
+    view.demands.insert(address(60), demand);
+    let mut known = Known::default();
+    assert!(computed(&step(&keeper, &view, &whole(&[BASE]), &known)).contains(&&Work::Answer { demand: address(60) }));
+    known.answered.insert(address(60), Some(vec![1; 100]));
+    assert!(sent(&step(&keeper, &view, &whole(&[BASE]), &known)).contains(&"answer a demand"));
+}
