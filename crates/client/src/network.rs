@@ -41,4 +41,9 @@ impl Program {
         let accounts = accounts::ClosePeer { announcer: *announcer, subject: *subject, payer: *payer };
         self.instruction(&ClosePeer {}, &accounts)
     }
+
+    /// [`ReclaimPeer`] of a record whose rent `payer` has paid.
+    pub fn reclaim_peer(&self, subject: &Address, payer: &Address) -> Instruction {
+        self.instruction(&ReclaimPeer {}, &accounts::ReclaimPeer { subject: *subject, payer: *payer })
+    }
 }

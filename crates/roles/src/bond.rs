@@ -16,7 +16,7 @@ impl Step<'_> {
             let Ok(needed) = self.view.job.round_bond(kind) else { continue };
             for seat in self.view.seats(kind, &self.wallet()) {
                 let Some(pool) = self.view.pools.get(&seat.pool) else { continue };
-                if pool.is_mixed == 0 && is_short(pool, needed) {
+                if !pool.is_mixed() && is_short(pool, needed) {
                     self.view.rounds.iter().for_each(|seen| self.thaw_in(seen, kind, &seat));
                 }
             }

@@ -3,6 +3,7 @@
 use sip_client::Program;
 use sip_protocol::court::Dispute;
 use sip_protocol::court::availability::Demand;
+use sip_protocol::money::epoch::EmissionAccount;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::evaluation::{self, ScoringRun};
 use sip_protocol::training::job::{Job, MAX_AUDITORS, MAX_EVALUATORS, MAX_TRAINERS, bit};
@@ -134,6 +135,7 @@ impl Look {
         if let Some(job) = find::<Job>(accounts, &self.job)? {
             let pools = Look::pools_of_job(&job).chain(job.datasets).filter(|address| *address != [0; 32]);
             wanted.extend(pools.map(Address::new_from_array));
+            wanted.extend((job.rewarded != 0).then(|| self.program.emission()));
             for dataset in job.datasets.iter().filter(|address| **address != [0; 32]) {
                 let dataset = find::<Dataset>(accounts, &Address::new_from_array(*dataset))?;
                 wanted.extend(dataset.map(|dataset| Address::new_from_array(dataset.pool)));
@@ -163,6 +165,8 @@ impl Look {
     pub fn view(&self, accounts: &Accounts, slot: u64) -> Result<View, LookError> {
         let job: Box<Job> = read(accounts, &self.job)?;
         let config = read(accounts, &self.program.config())?;
+        let emission: Option<Box<EmissionAccount>> = find(accounts, &self.program.emission())?;
+        let emission = emission.map(|account| Box::new(account.emission));
         let mut rounds = Vec::new();
         let mut first_round = self.first_round;
         for index in self.first_round..job.next_round {
@@ -202,6 +206,7 @@ impl Look {
             address,
             slot,
             config,
+            emission,
             job,
             pools,
             datasets,

@@ -4,9 +4,13 @@ use super::*;
 use bytemuck::Zeroable;
 use sip_node::Cheat;
 use sip_proof::{HostSha256, Sha256 as _};
+use sip_protocol::admin::config::{Config, Parameters};
 use sip_protocol::court::availability::{self, Demand};
 use sip_protocol::ground::case::CaseKind;
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_protocol::ground::schedule::{NODES, Schedule};
+use sip_protocol::ground::units::TOKEN;
+use sip_protocol::money::emission::Emission;
 use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::evaluation;
 use sip_protocol::training::finality::{Chain, NO_ROUND};
@@ -91,7 +95,8 @@ fn view_of(mut job: Box<Job>) -> View {
         program,
         address: address(1),
         slot: 20,
-        config: Box::new(sip_protocol::admin::config::Config::zeroed()),
+        config: Box::new(Config::zeroed()),
+        emission: None,
         job,
         pools: seeds.into_iter().map(pool).collect(),
         datasets: Default::default(),
@@ -575,6 +580,36 @@ fn a_turner_closes_what_is_due_and_others_leave_it() {
     assert!(actions.contains(&Action::Survey));
     let later = Known { survey_slot: view.slot + 1, ..Known::default() };
     assert!(!turner.step(&view, &Shelf::default(), &later, &Terms::default()).contains(&Action::Survey));
+}
+
+/// A rival's round has emptied the stream since the tally: were the round made final now, it would draw nothing, for good.
+#[test]
+fn a_turner_waits_an_epoch_at_most_for_what_a_round_would_draw_once_it_has_turned() {
+    let turner = node(99, Roles { turner: true, ..Roles::default() });
+    let mut view = in_evaluation();
+    view.config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
+    let round = &mut view.rounds[0].round;
+    (round.status, round.reward, round.challenge_deadline_slot) = (round::SCORED, TOKEN, 300);
+    let final_slot = round.final_slot();
+    let mut emission = Box::new(Emission::default());
+    emission.initialise(&Schedule::DEFAULT, final_slot - 1_000).unwrap();
+    let (end_slot, epoch_slots) = (emission.end_slot, emission.schedule.epoch_slots);
+    view.emission = Some(emission);
+    let asked = |view: &View, slot: u64| {
+        let view = View { slot, ..view.clone() };
+        let all = sent(&step(&turner, &view, &whole(&[BASE, NEXT]), &Known::default()));
+        all.into_iter().filter(|what| what.contains("final") || what.contains("epoch")).collect::<Vec<_>>()
+    };
+    let finalises = ["make the round final"];
+    assert!(asked(&view, final_slot).is_empty() && asked(&view, end_slot - 1).is_empty(), "the stream is empty");
+    assert_eq!(asked(&view, end_slot), ["turn the epoch"], "who waits for it turns it");
+    assert_eq!(asked(&view, final_slot + epoch_slots), finalises, "one epoch was waited");
+    let mut poor = view.clone();
+    poor.config.buckets.operator_rewards = 0;
+    assert_eq!(asked(&poor, final_slot), finalises, "no turn brings more");
+    assert_eq!(asked(&View { emission: None, ..view.clone() }, final_slot), finalises, "a job that pays nothing");
+    view.emission.as_mut().unwrap().streams[NODES].released[0] = TOKEN;
+    assert_eq!(asked(&view, final_slot), finalises, "what it was told is there");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use sip_client::StateDemand;
 use sip_protocol::court::availability::OPEN;
+use sip_protocol::money::emission::Emission;
 use sip_protocol::training::seed;
 use sip_protocol::training::segment;
 use solana_address::Address;
@@ -54,9 +55,30 @@ impl Step<'_> {
             due.push(("tally the scores", program.tally(job_address, address)));
         }
         if round.clone().finalise(&mut job.clone(), slot).is_ok() {
-            due.push(("make the round final", program.finalize_round(job_address, address)));
+            if !self.awaits_epoch(seen) {
+                due.push(("make the round final", program.finalize_round(job_address, address)));
+            } else if self.turned_in(slot).is_some() {
+                due.push(("turn the epoch", program.turn_epoch()));
+            }
         }
         due
+    }
+
+    /// Whether a round that may be made final would draw less than it was told at its tally, and more once the epoch has turned. What it does not draw
+    /// then it never draws. One epoch is waited for that, and no longer: the job goes on.
+    fn awaits_epoch(&self, seen: &Seen) -> bool {
+        let Some(emission) = &self.view.emission else { return false };
+        let drawable = |emission: &Emission| emission.drawable().unwrap_or(0);
+        let last = seen.round.final_slot().saturating_add(emission.schedule.epoch_slots);
+        let is_short = drawable(emission) < seen.round.reward && self.view.slot < last;
+        let turned = || self.turned_in(self.view.slot.max(emission.end_slot));
+        is_short && turned().is_some_and(|turned| drawable(&turned) > drawable(emission))
+    }
+
+    /// The emission once its epoch has turned in a slot; nothing before its end.
+    fn turned_in(&self, slot: u64) -> Option<Emission> {
+        let mut turned = **self.view.emission.as_ref()?;
+        turned.turn(&mut self.view.config.clone(), slot).is_ok().then_some(turned)
     }
 
     /// Whether a segment would count that this node has found false, while there is time to convict it: a round that counts one is undone. As long

@@ -10,6 +10,7 @@ use sip_protocol::court::accusation::Accusation;
 use sip_protocol::court::availability::Demand;
 use sip_protocol::ground::case::CaseKind;
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_protocol::money::emission::Emission;
 use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::audit::Closing;
 use sip_protocol::training::data::Dataset;
@@ -65,6 +66,8 @@ pub struct View {
     pub slot: u64,
     /// The configuration.
     pub config: Box<Config>,
+    /// The emission, of a job that is rewarded.
+    pub emission: Option<Box<Emission>>,
     /// The job.
     pub job: Box<Job>,
     /// The pools of those who hold places of the job, of all who held one in these rounds, and of the datasets.

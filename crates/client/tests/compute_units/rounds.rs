@@ -305,6 +305,9 @@ pub(crate) fn peers() -> Table {
     table.run(&mut scene.world, again, &hot);
     scene.world.advance(2);
     table.run(&mut scene.world, program.close_peer(&hot.pubkey(), &seat.pool, &hot.pubkey()), &hot);
+    scene.world.send(&[program.announce_peer(&hot.pubkey(), &seat.pool, None, 1, &contact)], &[&hot]);
+    scene.world.advance(scene.world.config().parameters.unbonding_slots);
+    table.run(&mut scene.world, program.reclaim_peer(&seat.pool, &hot.pubkey()), &hot);
     let mut state = scene.job_state();
     state.trainers[0].state = DORMANT;
     scene.world.overwrite(&job, &state);

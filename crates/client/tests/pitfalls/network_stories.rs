@@ -38,6 +38,22 @@ pub(crate) fn peers_are_announced() {
     send_guarded(&mut scene.world, close, &writer, &[0]);
 }
 
+pub(crate) fn old_records_of_peers_are_closed_by_anyone() {
+    let mut scene = Scene::new();
+    let (program, job) = (scene.world.program, scene.job);
+    let (seat, trainer) = (scene.trainers[0].seat, scene.trainers[0].key.insecure_clone());
+    let announce = program.announce_peer(&seat.operator, &seat.pool, None, 7, &Contact::NOWHERE);
+    scene.world.send(std::slice::from_ref(&announce), &[&trainer]);
+    let anyone = scene.world.wallet("anyone");
+    scene.world.advance(scene.world.config().parameters.unbonding_slots);
+    send_guarded(&mut scene.world, program.reclaim_peer(&seat.pool, &seat.operator), &anyone, &[]);
+    // Of a pool that is retired at once.
+    scene.world.send(&[announce, program.leave_job(&seat, &job)], &[&trainer]);
+    scene.world.send(&[program.retire_pool(&seat.operator, &seat.pool)], &[&trainer]);
+    scene.world.advance(1);
+    send_guarded(&mut scene.world, program.reclaim_peer(&seat.pool, &seat.operator), &anyone, &[]);
+}
+
 pub(crate) fn a_session_is_set_and_a_seat_woken() {
     let mut scene = Scene::new();
     let (program, job) = (scene.world.program, scene.job);

@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use crate::{court_stories, guards, money_stories, network_stories, yes::yes_program};
 
 /// Every part of the protocol's life that brings instructions into the table.
-const STORIES: [fn(); 21] = [
+const STORIES: [fn(); 22] = [
     guards::settings_are_guarded,
     guards::the_configuration_is_guarded,
     guards::stake_is_guarded,
@@ -40,6 +40,7 @@ const STORIES: [fn(); 21] = [
     money_stories::shares_become_tokens,
     money_stories::an_old_account_is_migrated,
     network_stories::peers_are_announced,
+    network_stories::old_records_of_peers_are_closed_by_anyone,
     network_stories::a_session_is_set_and_a_seat_woken,
 ];
 

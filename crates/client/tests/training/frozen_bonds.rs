@@ -360,3 +360,34 @@ fn attack_what_is_thawed_in_one_job_backs_no_claim_of_another() {
     let work = scene.commit_instruction(0, &scene.claim(0));
     scene.world.refused(&[work], &[&key], Error::SelfBondTooSmall);
 }
+
+/// The last claim in a job that its operator left is open while claims in the next job begin, of which one is open from then on at any time. Once the
+/// first is settled, and those that were made beside it, all are of one job: what comes to nothing there is thawed.
+#[test]
+fn claims_of_a_job_that_was_left_and_settled_keep_nothing_of_the_next_one_frozen() {
+    let mut cast = Cast::default();
+    (cast.spec.slice, cast.spec.lookahead, cast.spec.challenge_slots) = (LIED, 2, 20_000);
+    let mut scene = Scene::with(&cast);
+    let mut own = OwnJob::new(&mut scene);
+    own.void(&mut scene, true);
+    let (left, key) = (own.trainers[0].seat, own.trainers[0].key.insecure_clone());
+    scene.world.send(&[scene.world.program.leave_job(&left, &own.job)], &[&key]);
+    scene.whole_round(&scores(5_000_000));
+    let first = scene.round();
+    // The first job's claim is settled, and the second's that was made beside it only after the next one was made.
+    let (program, pool) = (scene.world.program, scene.trainers[LIAR].seat.pool);
+    scene.advance_to(scene.world.state::<Round>(&own.rounds[0]).final_slot());
+    scene.crank(program.settle_segment(&own.job, &own.rounds[0], &pool));
+    scene.whole_round(&scores(4_900_000));
+    scene.finalise_all();
+    scene.settle_round(&first);
+    silenced(&mut scene);
+    let thaw = program.thaw_segment(&scene.round(), &pool);
+    scene.open_round();
+    let (work, key) = (scene.commit_instruction(LIAR, &scene.claim(LIAR)), scene.trainers[LIAR].key.insecure_clone());
+    scene.world.refused(std::slice::from_ref(&work), &[&key], Error::SelfBondTooSmall);
+    scene.crank(thaw);
+    scene.world.send(&[work], &[&key]);
+    let state = scene.pool_state(&pool);
+    assert_eq!((state.frozen_bond, state.thawed_bond), (2 * LIED, LIED));
+}

@@ -8,6 +8,8 @@ use sip_protocol::{
     training::seats::{AWAKE, DORMANT},
 };
 use sip_testing::{Scene, named, scores};
+use solana_account::ReadableAccount;
+use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 
@@ -119,6 +121,52 @@ fn two_processes_with_one_key_see_each_other_in_their_record() {
     scene.world.send(&[program.announce_peer(&seat.operator, &seat.pool, Some(&third), 4, &contact)], &[&key]);
     let fourth: Peer = scene.world.state(&at);
     assert_eq!((fourth.signer, fourth.payer), (seat.operator.to_bytes(), hot.pubkey().to_bytes()));
+}
+
+/// Who paid the rent may be nobody's worker any more, and the pool's operator may leave the record where it is.
+#[test]
+fn anyone_closes_a_record_that_is_old_or_of_a_retired_pool_and_the_rent_goes_to_who_paid_it() {
+    let mut scene = Scene::new();
+    let (program, job) = (scene.world.program, scene.job);
+    let (seat, key) = (scene.trainers[0].seat, scene.trainers[0].key.insecure_clone());
+    let hot = scene.world.wallet("hot");
+    session(&mut scene, seat, &key, &hot);
+    let at = program.peer(&seat.pool);
+    let lamports = |scene: &Scene, address: &Address| scene.world.ledger.account(address).map_or(0, |it| it.lamports());
+    let contact = Contact::NOWHERE;
+    scene.world.send(&[program.announce_peer(&hot.pubkey(), &seat.pool, None, 1, &contact)], &[&hot]);
+    let end = program.set_session(&seat.operator, &seat.pool, &Default::default(), 0);
+    scene.world.send(&[end], &[&key]);
+    scene.world.advance(1);
+    let close = program.close_peer(&hot.pubkey(), &seat.pool, &hot.pubkey());
+    scene.world.refused(&[close], &[&hot], Error::NotAuthority);
+    let unbonding_slots = scene.world.config().parameters.unbonding_slots;
+    let reclaim = program.reclaim_peer(&seat.pool, &hot.pubkey());
+    scene.crank_refused(reclaim.clone(), Error::StillResting);
+    scene.world.advance(unbonding_slots - 2);
+    scene.crank_refused(reclaim.clone(), Error::StillResting);
+    scene.world.advance(1);
+    scene.crank_refused(program.reclaim_peer(&seat.pool, &seat.operator), Error::WrongAccount);
+    let (rent, before) = (lamports(&scene, &at), lamports(&scene, &hot.pubkey()));
+    scene.crank(reclaim);
+    assert_eq!((lamports(&scene, &at), lamports(&scene, &hot.pubkey())), (0, before + rent));
+
+    // Of a pool that is retired the record is nobody's way to anyone; a job's has its time.
+    scene.world.send(&[program.announce_peer(&seat.operator, &seat.pool, None, 1, &contact)], &[&key]);
+    scene.world.send(&[program.leave_job(&seat, &job)], &[&key]);
+    let reclaim = program.reclaim_peer(&seat.pool, &seat.operator);
+    scene.world.advance(1);
+    scene.crank_refused(reclaim.clone(), Error::StillResting);
+    scene.world.send(&[program.retire_pool(&seat.operator, &seat.pool)], &[&key]);
+    scene.crank(reclaim);
+    assert_eq!(lamports(&scene, &at), 0);
+    let creator = scene.world.authority.insecure_clone();
+    scene.world.send(&[program.announce_peer(&creator.pubkey(), &job, None, 1, &contact)], &[&creator]);
+    let reclaim = program.reclaim_peer(&job, &creator.pubkey());
+    scene.world.advance(unbonding_slots - 1);
+    scene.crank_refused(reclaim.clone(), Error::StillResting);
+    scene.world.advance(1);
+    scene.crank(reclaim);
 }
 
 /// Attack: write the record of another's pool or job, or hand a job's record on to a key of one's own.

@@ -4,6 +4,7 @@
 use sip_client::VoteAccusation;
 use sip_protocol::{
     Error,
+    court::MoveKind,
     ground::units::TOKEN,
     training::{
         job::SABOTAGE_RATIO,
@@ -21,7 +22,12 @@ const LIAR: usize = 1;
 
 /// A job of two trainers and two auditors with the same stake, whose bonds are as large as they must be.
 fn scene(lookahead: u8, round_reward: u64) -> Scene {
-    let mut cast = Cast { trainers: 2, auditors: 2, evaluators: 1, ..Cast::default() };
+    scene_of(2, lookahead, round_reward)
+}
+
+/// The same, of so many auditors.
+fn scene_of(auditors: usize, lookahead: u8, round_reward: u64) -> Scene {
+    let mut cast = Cast { trainers: 2, auditors, evaluators: 1, ..Cast::default() };
     cast.spec.lookahead = lookahead;
     cast.spec.slice = BOND_TOKENS * TOKEN / u64::from(lookahead) - PARAMETERS.minimum_self_bond;
     cast.spec.round_reward = round_reward;
@@ -67,13 +73,28 @@ impl Finder {
         scene.world.send(&[open], &[&self.key]);
     }
 
+    fn dispute(&self, scene: &Scene) -> Address {
+        scene.world.program.auditor_dispute(&self.round, &self.key.pubkey(), LIAR as u8)
+    }
+
     /// Ends the dispute, on whose clock the liar was silent.
     fn win(&self, scene: &mut Scene) {
-        let (program, wallet) = (scene.world.program, self.key.pubkey());
-        let dispute = program.auditor_dispute(&self.round, &wallet, LIAR as u8);
-        scene.crank(program.time_out(&dispute));
-        let pool = scene.auditors[LIAR].seat.pool;
-        scene.crank(program.resolve_auditor_dispute(&wallet, &dispute, &scene.job, &self.round, &pool));
+        let dispute = self.dispute(scene);
+        scene.crank(scene.world.program.time_out(&dispute));
+        self.resolve(scene);
+    }
+
+    /// Ends the dispute, which the liar concedes.
+    fn be_conceded(&self, scene: &mut Scene) {
+        let (dispute, key) = (self.dispute(scene), scene.auditors[LIAR].key.insecure_clone());
+        let concede = scene.world.program.play_move(&key.pubkey(), &dispute, MoveKind::Concede, 0, &[]);
+        scene.world.send(&[concede], &[&key]);
+        self.resolve(scene);
+    }
+
+    fn resolve(&self, scene: &mut Scene) {
+        let (program, dispute, pool) = (scene.world.program, self.dispute(scene), scene.auditors[LIAR].seat.pool);
+        scene.crank(program.resolve_auditor_dispute(&self.key.pubkey(), &dispute, &scene.job, &self.round, &pool));
     }
 }
 
@@ -185,4 +206,52 @@ fn a_round_whose_votes_were_missing_is_repeated_at_once() {
     scene.crank(program.void_round(&scene.job, &scene.round()));
     assert_eq!(scene.job_state().chain.split_until_slot, 0);
     scene.open_round();
+}
+
+/// Attack: an auditor with next to no stake votes for the true root and concedes that to a friend. The others agree on that root, which makes no base any
+/// more: they did not split, and the round is repeated at once.
+#[test]
+fn attack_a_true_vote_that_is_conceded_makes_no_job_wait() {
+    let mut scene = scene_of(3, 1, 40 * TOKEN);
+    scene.to_committed();
+    scene.to_closed();
+    let (round, root) = (scene.round(), named("base"));
+    scene.vote(LIAR, &root);
+    let friend = Finder { key: scene.world.wallet("friend"), round };
+    friend.commit(&mut scene);
+    scene.world.advance(1);
+    friend.open(&mut scene);
+    friend.be_conceded(&mut scene);
+    scene.vote(0, &root);
+    scene.vote(2, &root);
+    let state = scene.round_state();
+    assert_eq!(state.status, round::CLOSED, "what a convicted vote named makes no base");
+    scene.advance_to(state.vote_deadline_slot);
+    scene.crank(scene.world.program.void_round(&scene.job, &round));
+    let chain = scene.job_state().chain;
+    assert_eq!((chain.split_count, chain.split_until_slot), (0, 0));
+    scene.open_round();
+}
+
+/// Two who do not agree beside a vote that was convicted: both count, and the job waits.
+#[test]
+fn votes_that_do_not_agree_make_a_job_wait_beside_a_convicted_one_as_well() {
+    let mut scene = scene_of(4, 1, 40 * TOKEN);
+    scene.to_committed();
+    scene.to_closed();
+    let round = scene.round();
+    scene.vote(LIAR, &named("conceded"));
+    let friend = Finder { key: scene.world.wallet("friend"), round };
+    friend.commit(&mut scene);
+    scene.world.advance(1);
+    friend.open(&mut scene);
+    friend.be_conceded(&mut scene);
+    scene.vote(0, &named("base"));
+    scene.vote(2, &named("anything"));
+    scene.vote(3, &named("conceded"));
+    let state = scene.round_state();
+    scene.advance_to(state.vote_deadline_slot);
+    scene.crank(scene.world.program.void_round(&scene.job, &round));
+    assert_eq!(scene.job_state().chain.split_count, 1, "two thirds of those who are left did not agree");
+    open_refused(&mut scene);
 }

@@ -603,7 +603,7 @@ fn demand_data(twins: &mut Twins) {
 }
 
 /// Instructions in which several accounts follow from a job or a pool, and that no story here has, with the reason.
-const ELSEWHERE: [(&str, &str); 20] = [
+const ELSEWHERE: [(&str, &str); 21] = [
     // What is made is at an address that follows from all the others, and is not there yet: `seed_collision`, `right_type_of_another_story`.
     ("CreateAttentionPool", "the pool's address follows from the job"),
     (
@@ -615,6 +615,7 @@ const ELSEWHERE: [(&str, &str); 20] = [
     ("OpenGenesisDispute", "the dispute's address follows from the job, the accusation's hash from both"),
     ("AnnouncePeer", "the record's address follows from the subject"),
     ("ClosePeer", "the record's address follows from the subject"),
+    ("ReclaimPeer", "the record's address follows from the subject"),
     // Two accounts of which one names the other, so that there is no mixture that is not a single replacement.
     ("TokenizeShares", "pool and position; shares of one pool are no job's"),
     ("DetokenizeShares", "pool and position; shares of one pool are no job's"),

@@ -89,6 +89,7 @@ fn view() -> View {
         address: Default::default(),
         slot: 1,
         config: Box::new(Zeroable::zeroed()),
+        emission: None,
         job: Box::new(Zeroable::zeroed()),
         pools: Default::default(),
         datasets: Default::default(),

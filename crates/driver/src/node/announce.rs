@@ -43,6 +43,11 @@ impl Announced {
         record.process != self.process && seen.is_some_and(|seen| record.sequence > *seen)
     }
 
+    /// Whether this process has not written a subject's record, or it was closed since.
+    fn is_missing(&self, records: &Records, subject: &[u8; 32]) -> bool {
+        !self.sequences.contains_key(subject) || !records.contains_key(subject)
+    }
+
     /// Whether a record is to be written. One of data stays with the process that wrote it last: each job of a wallet may have its own.
     fn is_due(&self, record: Option<&Peer>, is_of_data: bool) -> bool {
         let stays = |record: &Peer| self.says(record) || (is_of_data && self.is_overtaken_by(record));
@@ -168,10 +173,12 @@ impl<L: Ledger> Runner<'_, L> {
         self.announce()
     }
 
-    /// Announces the node for pools that have come since: a seat that was taken after its start, or one whose announcement was refused.
+    /// Announces the node for pools that have come since: a seat that was taken after its start, or one whose announcement was refused. So also where a record
+    /// is there no more: anyone closes one that was written an unbonding time ago.
     pub(crate) fn announce_what_came(&mut self) -> Result<()> {
         let job = self.read_job()?;
-        let is_new = |subject: &Address| !self.announced.sequences.contains_key(subject.as_array());
+        let records = &self.peers.records;
+        let is_new = |subject: &Address| self.announced.is_missing(records, subject.as_array());
         if self.subjects(&job)?.iter().any(is_new) { self.announce() } else { Ok(()) }
     }
 
@@ -221,6 +228,10 @@ mod tests {
         let records = Records::from([([7; 32], Box::new(stands([1; 32], 6, 41)))]);
         let told = others(&announced, (&records, &[[7; 32]].into()), &program, &own).unwrap();
         assert!(told[0].contains("--texts"), "{told:?}");
+        // What was closed, or never written, is written.
+        let [there, gone] = [records, Records::new()];
+        assert!(!announced.is_missing(&there, &[7; 32]) && announced.is_missing(&there, &[8; 32]));
+        assert!(announced.is_missing(&gone, &[7; 32]));
         // They do not write over each other in turns; one that was begun anew writes once.
         assert!(!announced.is_due(Some(&stands([1; 32], 6, 41)), true));
         let anew = Announced { process: 8, sequences: BTreeMap::new(), is_ready: false };

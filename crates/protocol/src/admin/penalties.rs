@@ -18,7 +18,7 @@ use crate::{
         escrow::Escrow,
         offence::{Offence, Penalties, Penalty},
     },
-    stake::pool::{Pool, SlashOutcome},
+    stake::pool::{Backing, Pool, SlashOutcome},
 };
 
 /// Whose accusation convicted.
@@ -35,8 +35,8 @@ pub struct Convictor<'a> {
 pub struct Convicted<'a> {
     /// The slice of the own bond behind it.
     pub slice: &'a mut u64,
-    /// Whether that stands behind another claim as well: 1, else 0.
-    pub is_thawed: u8,
+    /// How that stands behind it.
+    pub backing: Backing,
     /// When it was made.
     pub made_slot: u64,
     /// Present slot.
@@ -76,8 +76,8 @@ impl Pool {
     #[inline(always)]
     fn part_of_slice(&mut self, bond_bps: u16, claim: &mut Convicted<'_>) -> Result<(u64, bool)> {
         let part = int::bps(*claim.slice, bond_bps, Rounding::Up)?;
-        self.release(claim.slice, claim.is_thawed);
-        Ok(self.charge_slice(part, claim.is_thawed))
+        self.release(claim.slice, claim.backing);
+        Ok(self.charge_slice(part, claim.backing.is_thawed))
     }
 
     /// Takes from the pool what an offence costs; the caller shares or insures it.
@@ -232,7 +232,7 @@ mod tests {
         pool.self_bond = 3_000 * TOKEN;
         let mut delegators_pay = |made_slot, slot| {
             let mut slice = 1_000 * TOKEN;
-            let claim = Convicted { slice: &mut slice, is_thawed: 0, made_slot, slot };
+            let claim = Convicted { slice: &mut slice, backing: Backing::default(), made_slot, slot };
             pool.convict(&Penalties::DEFAULT, Offence::ConvictedSegment, claim).unwrap().from_delegators != 0
         };
         assert!(delegators_pay(10, 100));

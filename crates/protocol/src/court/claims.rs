@@ -257,16 +257,12 @@ impl Dispute {
             };
             let made_slot = round.opened_slot;
             let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
-            let is_thawed = seat.is_thawed;
+            let backing = seat.backing();
             let slice = if case == CaseKind::Aggregate { &mut seat.vote_slice } else { &mut seat.attestation_slice };
             // A claim that was convicted already has no slice any more, and nothing more is taken of it.
             let is_first = *slice != 0;
             let slashed = if is_first {
-                pool.convict(
-                    &job.parameters.penalties,
-                    offence,
-                    Convicted { slice, is_thawed, made_slot, slot: *slot },
-                )?
+                pool.convict(&job.parameters.penalties, offence, Convicted { slice, backing, made_slot, slot: *slot })?
             } else {
                 SlashOutcome { is_short: true, ..SlashOutcome::default() }
             };

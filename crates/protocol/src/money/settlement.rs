@@ -110,7 +110,8 @@ impl Settlement<'_> {
             return Err(Error::ChallengeOpen);
         }
         segment.settled = 1;
-        self.pool.release(&mut segment.slice, segment.is_thawed);
+        let backing = segment.backing();
+        self.pool.release(&mut segment.slice, backing);
         self.config.collect(self.pool, self.slot)?;
         // What a slash paid for goes to nobody who was slashed.
         let is_liars = self.round.status == round::VOID && self.pool.segments_convicted > 0;
@@ -166,8 +167,9 @@ impl Settlement<'_> {
             return Err(Error::TooEarly);
         }
         seat.settled = 1;
-        self.pool.release(&mut seat.vote_slice, seat.is_thawed);
-        self.pool.release(&mut seat.attestation_slice, seat.is_thawed);
+        let backing = seat.backing();
+        self.pool.release(&mut seat.vote_slice, backing);
+        self.pool.release(&mut seat.attestation_slice, backing);
         self.config.collect(self.pool, self.slot)?;
         if is_settled {
             return Ok(Settled::default());
@@ -251,15 +253,19 @@ impl Settlement<'_> {
         let mut slice = core::mem::take(&mut seat.slice);
         if is_tallied && matches!(seat.status, evaluation::COMMITTED | evaluation::OFF) {
             self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
-            let (is_thawed, made_slot) = (seat.is_thawed, seat.committed_slot);
-            let claim = Convicted { slice: &mut slice, is_thawed, made_slot, slot: self.slot };
+            let claim = Convicted {
+                slice: &mut slice,
+                backing: seat.backing(),
+                made_slot: seat.committed_slot,
+                slot: self.slot,
+            };
             let taken = self.pool.fine(&self.job.parameters.penalties, Offence::FalseScore, claim)?;
             let charged = self.config.insure_penalty(&taken)?;
             self.config.collect(self.pool, self.slot)?;
             let missed = self.charge(missed_score)?;
             return Ok(Settled { paid: 0, charged: int::add(charged, missed.charged)? });
         }
-        self.pool.release(&mut slice, seat.is_thawed);
+        self.pool.release(&mut slice, seat.backing());
         self.config.collect(self.pool, self.slot)?;
         match seat.status {
             _ if !is_tallied => Ok(Settled::default()),

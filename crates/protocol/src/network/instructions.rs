@@ -53,6 +53,23 @@ macro_rules! network_instructions {
             }
             budget { 600 }
         }
+
+        /// Closes a record that nobody needs any more. Its rent goes to who paid it.
+        ///
+        /// - anyone may; an unbonding time has passed since its last write, or it is of a pool that is retired, with no claim and no dispute open
+        /// - not in the slot of its last write
+        ReclaimPeer = 0xA2 {
+            args {}
+            accounts {
+                config: reads(Config),
+                /// What the record is of.
+                subject: reads(Pool | Job),
+                peer: closes(Peer) at peer(subject),
+                /// Who paid the rent.
+                payer: wallet,
+            }
+            budget { 600 }
+        }
     } };
 }
 

@@ -4,11 +4,12 @@
 //! numbers it: so two processes with one key notice each other, and the one whose write another has followed stops. Nothing that a peer serves is believed for
 //! its record: bytes prove themselves by roots on chain, and a record without truth wastes a dial.
 //!
-//! Invariants: sequences of a subject only rise, also where its record is closed and opened again; who paid the rent gets it back.
+//! Invariants: sequences of a subject only rise, also where its record is closed and opened again; who paid the rent gets it back, from those who may write
+//! the record at any time, by anyone's call once it is old or its pool is retired.
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Address, Error, Header, Result, account, ground::layout::layout};
+use crate::{Address, Error, Header, Result, account, ground::layout::layout, training::closing::Rest};
 
 /// Most bytes of a base URL.
 pub const MAX_URL: usize = 96;
@@ -196,6 +197,12 @@ impl Peer {
         }
         if slot > self.sequence { Ok(()) } else { Err(Error::PeerTooFresh) }
     }
+
+    /// Checks that anyone may close it, its rent going to who paid it: what it is of is over, or nobody has written it for an unbonding time.
+    pub fn require_old(&self, payer: &Address, is_over: bool, rest: &Rest) -> Result<()> {
+        self.require_closable(payer, rest.slot)?;
+        if is_over { Ok(()) } else { rest.require_since(self.announced_slot) }
+    }
 }
 
 #[cfg(test)]
@@ -215,6 +222,10 @@ mod tests {
         // Closed, it begins anew with a greater one.
         assert_eq!(peer.require_closable(&[0; 32], 51), Err(Error::PeerTooFresh));
         peer.require_closable(&[0; 32], 52).unwrap();
+        // Anyone closes it once it is old, or what it is of is over.
+        let old = |slot, is_over| peer.require_old(&[0; 32], is_over, &Rest { unbonding_slots: 100, slot });
+        assert_eq!([old(149, false), old(150, false), old(52, true)], [Err(Error::StillResting), Ok(()), Ok(())]);
+        assert_eq!(old(51, true), Err(Error::PeerTooFresh));
         let mut again = Peer::zeroed();
         write(&mut again, 0, 52).unwrap();
         assert!(again.sequence > peer.sequence);

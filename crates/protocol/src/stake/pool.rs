@@ -178,12 +178,10 @@ layout! {
         pub owed_bond: u64,
         /// Places of jobs that it holds, whatever their state.
         pub seats: u32,
-        /// Whether claims of more than one job are open: 1, else 0.
-        pub is_mixed: u8,
         /// Rounds that had come to nothing by themselves and were undone for its claims: see `Round::undo_work`.
         pub excused_count: u8,
         /// Always 0.
-        pub seats_reserved: [u8; 2],
+        pub seats_reserved: [u8; 3],
         /// Slot of the last conviction that took something of its delegators; 0 before the first. Claims made by then take nothing more of them.
         pub convicted_slot: u64,
         /// Longest that it answers for a claim or an absence in a job which it joined, slots: neither its bond nor its delegators leave sooner. Of an
@@ -209,12 +207,14 @@ layout! {
         pub session_key: Address,
         /// The first slot in which that key does nothing any more.
         pub session_until_slot: u64,
-        /// The job of the first of its open claims; of the last ones while none is open.
+        /// The job whose claims `claims_bond` counts; see [`Pool::pledge`].
         pub claims_job: Address,
+        /// Of `frozen_bond` and `thawed_bond` together, slices behind claims of `claims_job` that were made since it is that, base units.
+        pub claims_bond: u64,
     }
 }
 
-account!(Pool, Pool, 2360, liabilities: |pool| pool.held());
+account!(Pool, Pool, 2368, liabilities: |pool| pool.held());
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -232,6 +232,15 @@ impl SlashOutcome {
     pub fn total(&self) -> Result<u64> {
         Ok(int::add(self.from_bond, self.from_delegators)?)
     }
+}
+
+/// How a slice of the own bond stands behind a claim.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backing {
+    /// Whether it stands behind another claim as well: 1, else 0.
+    pub is_thawed: u8,
+    /// Whether [`Pool::claims_bond`] counts it: 1, else 0.
+    pub is_counted: u8,
 }
 
 /// Stake behind a claim when it was made, base units: who earned what it is paid.
@@ -310,30 +319,40 @@ impl Pool {
     }
 
     /// Puts a slice of the own bond behind a claim of a job: no other claim has it, in whatever job, until [`Pool::release`]. What was thawed
-    /// stands behind claims of its own job alone, so that no other job's verdicts reach it.
-    pub fn pledge(&mut self, slice: u64, job: &Address) -> Result<()> {
+    /// stands behind claims of its own job alone, so that no other job's verdicts reach it. The pool counts what stands behind claims of one job; once that is
+    /// nothing, the next claim's job takes that one's place. What was thawed is of that job: see [`Pool::thaw`]. Returns whether the slice is counted: 1, else 0.
+    pub fn pledge(&mut self, slice: u64, job: &Address) -> Result<u8> {
         if self.status != ACTIVE {
             return Err(Error::PoolRetired);
         }
         let mut taken = int::add(self.owed_bond, int::add(self.frozen_bond, slice)?)?;
-        if !self.has_open_claims() {
-            (self.claims_job, self.is_mixed) = (*job, 0);
-        } else if self.claims_job != *job {
+        let is_first = self.claims_bond == 0;
+        let is_counted = is_first || self.claims_job == *job;
+        if is_first {
+            self.claims_job = *job;
+        }
+        if is_counted {
+            self.claims_bond = self.claims_bond.saturating_add(slice);
+        } else {
             taken = int::add(taken, self.thawed_bond)?;
-            self.is_mixed = 1;
         }
         if self.self_bond < taken {
             return Err(Error::SelfBondTooSmall);
         }
         self.frozen_bond += slice;
-        Ok(())
+        Ok(is_counted as u8)
+    }
+
+    /// Whether claims may be open that are of another job than `claims_job`: what is open is more than what is counted.
+    pub fn is_mixed(&self) -> bool {
+        self.claims_bond < self.frozen_bond.saturating_add(self.thawed_bond)
     }
 
     /// Lets a slice stand behind another claim beside its own, which is of a round that came to nothing: a verdict on that still costs it, but it
     /// does not stand in the way of the repeat any more, and is taken when nothing stands before it. None does while claims of several jobs are
     /// open: it would stand behind claims of another job.
     pub(crate) fn thaw(&mut self, slice: u64) -> Result<()> {
-        if self.is_mixed != 0 {
+        if self.is_mixed() {
             return Err(Error::ClaimsInSeveralJobs);
         }
         self.frozen_bond = int::sub(self.frozen_bond, slice)?;
@@ -342,9 +361,13 @@ impl Pool {
     }
 
     /// Frees the slice of a claim that no verdict can convict any more, or that one has convicted. What lies in `slice` leaves it.
-    pub fn release(&mut self, slice: &mut u64, is_thawed: u8) {
-        let bond = if is_thawed == 0 { &mut self.frozen_bond } else { &mut self.thawed_bond };
-        *bond = bond.saturating_sub(core::mem::take(slice));
+    pub fn release(&mut self, slice: &mut u64, backing: Backing) {
+        let bond = if backing.is_thawed == 0 { &mut self.frozen_bond } else { &mut self.thawed_bond };
+        let freed = core::mem::take(slice);
+        *bond = bond.saturating_sub(freed);
+        if backing.is_counted != 0 {
+            self.claims_bond = self.claims_bond.saturating_sub(freed);
+        }
     }
 
     /// Own bond that stands behind no claim but thawed ones, and is not owed.
@@ -385,6 +408,11 @@ impl Pool {
     /// Whether any claim is open that stake was recorded for.
     fn has_open_claims(&self) -> bool {
         self.frozen_bond | self.thawed_bond != 0
+    }
+
+    /// Whether its operator has nothing to do any more, and answers for nothing: it is retired, and no claim and no dispute is open.
+    pub fn is_over(&self) -> bool {
+        self.status == RETIRED && self.open_disputes == 0 && !self.has_open_claims()
     }
 
     /// Allots a part of the stake to a place instead of what it had there. All places together have the whole at most, so that no stake

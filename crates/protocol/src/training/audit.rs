@@ -62,7 +62,7 @@ pub fn reveal_draw<H: Sha256>(
         return Err(Error::NothingAllotted);
     }
     (seat.vote_slice, seat.attestation_slice) = (job.spec.slice, job.parameters.minimum_self_bond);
-    pool.pledge(job.round_bond(PoolKind::Auditor)?, &round.job)?;
+    seat.is_counted = pool.pledge(job.round_bond(PoolKind::Auditor)?, &round.job)?;
     seat.preimage = *preimage;
     seat.operator = pool.scope;
     (seat.stake, seat.own_stake) = (stakes.whole, stakes.own);

@@ -103,7 +103,7 @@ pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor
         return Err(Error::EmptyCommitment);
     }
     require_unconvicted(pool)?;
-    pool.pledge(job.spec.slice, &round.job)?;
+    let is_counted = pool.pledge(job.spec.slice, &round.job)?;
     let seat = seat(round, actor)?;
     if seat.status != ABSENT {
         return Err(Error::AlreadyCommitted);
@@ -115,7 +115,7 @@ pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor
         return Err(Error::NothingAllotted);
     }
     (seat.stake, seat.own_stake) = (stakes.whole, stakes.own);
-    seat.slice = job.spec.slice;
+    (seat.slice, seat.is_counted) = (job.spec.slice, is_counted);
     seat.committed_slot = actor.slot;
     seat.status = COMMITTED;
     round.committed_scores |= bit(actor.place);

@@ -339,14 +339,16 @@ impl Round {
         liar.excused_count = liar.excused_count.saturating_add(is_excuse as u8);
     }
 
-    /// Notes that the round came to nothing by votes that did not agree, where those would have been a majority together.
+    /// Notes that the round came to nothing by votes that did not agree, where those would have been a majority together. A vote for what a convicted one
+    /// named counts as none: that root makes no base, so that those who agree on it did not split, and a verdict on it was there already.
     pub(crate) fn note_split(&self, job: &mut Job) -> Result<()> {
         // It is the round that was opened last.
         let counted = self.awaited_auditors & !(self.struck_auditors | job.struck_auditors);
         let (mut whole, mut voted) = (0u64, 0u64);
         for (_, seat) in here(counted, &self.auditors) {
             whole = int::add(whole, seat.stake)?;
-            voted = int::add(voted, if seat.has_voted() { seat.stake } else { 0 })?;
+            let is_counted = seat.has_voted() && !self.is_root_convicted(&seat.vote);
+            voted = int::add(voted, if is_counted { seat.stake } else { 0 })?;
         }
         if voted > whole / 2 {
             let decided = self.accusable_until(CaseKind::Aggregate).saturating_add(REVEAL_SLOTS);
@@ -354,6 +356,11 @@ impl Round {
             job.chain.add_split(job.spec.lookahead, until);
         }
         Ok(())
+    }
+
+    /// Whether a vote for this root was convicted.
+    fn is_root_convicted(&self, root: &[u8; 32]) -> bool {
+        self.auditors.iter().any(|seat| seat.is_vote_convicted != 0 && seat.vote == *root)
     }
 
     /// Undoes the round, because a segment that counts or the base that was voted is false here or further down the chain. The job goes on from what the

@@ -370,7 +370,7 @@ macro_rules! training_instructions {
                 job: writes(Job),
                 round: writes(Round),
             }
-            budget { 680 }
+            budget { 900 }
         }
 
         /// Shows the trace root behind an attestation.

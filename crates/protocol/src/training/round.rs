@@ -96,8 +96,10 @@ layout! {
         pub bounty_place: u8,
         /// Whether its slices stand behind other claims as well: 1, else 0; see [`crate::training::thaw`].
         pub is_thawed: u8,
+        /// Whether its pool counts its slices as of its `claims_job`: 1, else 0; see [`crate::stake::pool::Pool::pledge`].
+        pub is_counted: u8,
         /// Always 0.
-        pub end_reserved: [u8; 2],
+        pub end_reserved: [u8; 1],
         /// Slots from its first vote to the last change of it.
         pub changed_slots: u32,
     }
@@ -122,8 +124,10 @@ layout! {
         pub settled: u8,
         /// Whether its slice stands behind another claim as well: 1, else 0; see [`crate::training::thaw`].
         pub is_thawed: u8,
+        /// Whether its pool counts its slice as one of its `claims_job`: 1, else 0; see [`crate::stake::pool::Pool::pledge`].
+        pub is_counted: u8,
         /// Always 0.
-        pub reserved: [u8; 5],
+        pub reserved: [u8; 4],
         /// Slice of its own bond behind its scoring run, base units; 0 once it is free.
         pub slice: u64,
         /// When it committed.

@@ -112,8 +112,10 @@ layout! {
         pub attestations: [[u8; 32]; MAX_AUDITORS],
         /// Auditors by place that have shown their attestation.
         pub shown: u16,
+        /// Whether the pool counts its slice as one of its `claims_job`: 1, else 0; see [`Pool::pledge`].
+        pub is_counted: u8,
         /// Always 0.
-        pub padding: [u8; 2],
+        pub padding: [u8; 1],
         /// Slots from `committed_slot` to its conviction; 0 before.
         pub convicted_slots: u32,
         /// The bounty of its conviction.
@@ -197,7 +199,7 @@ impl Segment {
         round.open_account()?;
         self.slice = job.spec.slice;
         require_unconvicted(pool)?;
-        pool.pledge(self.slice, &round.job)?;
+        self.is_counted = pool.pledge(self.slice, &round.job)?;
         self.job = round.job;
         self.round = *round_address;
         self.pool = *pool_address;
@@ -292,8 +294,8 @@ impl Segment {
         self.convicted_slots = slots_since(self.committed_slot, slot);
         job.exclude(PoolKind::Trainer, &self.pool);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
-        let claim =
-            Convicted { slice: &mut self.slice, is_thawed: self.is_thawed, made_slot: self.committed_slot, slot };
+        let backing = self.backing();
+        let claim = Convicted { slice: &mut self.slice, backing, made_slot: self.committed_slot, slot };
         pool.convict(&job.parameters.penalties, offence, claim)
     }
 }

@@ -7,9 +7,9 @@
 
 use crate::{
     Address, Error, Result,
-    stake::pool::{Pool, PoolKind},
+    stake::pool::{Backing, Pool, PoolKind},
     training::{
-        round::{self, Round},
+        round::{self, AuditorSeat, EvaluatorSeat, Round},
         segment::Segment,
     },
 };
@@ -26,6 +26,27 @@ fn thaw(pool: &mut Pool, slices: &[u64], is_thawed: &mut u8) -> Result<()> {
     pool.thaw(whole)?;
     *is_thawed = 1;
     Ok(())
+}
+
+impl AuditorSeat {
+    /// How its slices stand behind its vote and its attestations.
+    pub fn backing(&self) -> Backing {
+        Backing { is_thawed: self.is_thawed, is_counted: self.is_counted }
+    }
+}
+
+impl EvaluatorSeat {
+    /// How its slice stands behind its scoring run.
+    pub fn backing(&self) -> Backing {
+        Backing { is_thawed: self.is_thawed, is_counted: self.is_counted }
+    }
+}
+
+impl Segment {
+    /// How its slice stands behind it.
+    pub fn backing(&self) -> Backing {
+        Backing { is_thawed: self.is_thawed, is_counted: self.is_counted }
+    }
 }
 
 impl Round {

@@ -2,6 +2,7 @@
 
 mod announce_peer;
 mod close_peer;
+mod reclaim_peer;
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
@@ -17,6 +18,7 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
     match tag {
         AnnouncePeer::TAG => announce_peer::process(program, accounts, data),
         ClosePeer::TAG => close_peer::process(program, accounts, data),
+        ReclaimPeer::TAG => reclaim_peer::process(program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
 }

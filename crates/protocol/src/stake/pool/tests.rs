@@ -286,3 +286,32 @@ fn an_absence_lasts_as_long_as_the_clock_of_the_demand_that_began_it() {
     assert!([(10, 110), (110, 210), (50, 150), (1, 101)].iter().all(|&(from, to)| !pool.is_absence(from, to)));
     assert!(pool.is_absence(111, 211) && !pool.is_absence(211, 311) && pool.is_absence(212, 312));
 }
+
+/// Claims of three jobs, one after the other, each made before the last of the job before is settled. What is mixed is so until those are, and no longer.
+#[test]
+fn claims_are_mixed_for_as_long_as_some_of_another_job_are_open() {
+    let mut pool = Pool { status: ACTIVE, self_bond: 100, ..Pool::zeroed() };
+    let [first, second, third] = [[1; 32], [2; 32], [3; 32]];
+    let claim =
+        |pool: &mut Pool, job: &Address| (10, Backing { is_thawed: 0, is_counted: pool.pledge(10, job).unwrap() });
+    let settle = |pool: &mut Pool, mut claim: (u64, Backing)| pool.release(&mut claim.0, claim.1);
+    let a = claim(&mut pool, &first);
+    assert!(!pool.is_mixed());
+    let (b, c) = (claim(&mut pool, &second), claim(&mut pool, &third));
+    assert!(pool.is_mixed() && pool.claims_job == first);
+    settle(&mut pool, a);
+    assert_eq!((pool.claims_bond, pool.thaw(10)), (0, Err(Error::ClaimsInSeveralJobs)));
+    // The next one's job is counted from now on, its older claim is not.
+    let d = claim(&mut pool, &second);
+    assert!(pool.is_mixed() && pool.claims_job == second);
+    settle(&mut pool, b);
+    assert!(pool.is_mixed(), "the third job's is open");
+    settle(&mut pool, c);
+    assert!(!pool.is_mixed());
+    pool.thaw(10).unwrap();
+    let e = claim(&mut pool, &second);
+    settle(&mut pool, (10, Backing { is_thawed: 1, ..d.1 }));
+    assert_eq!((pool.frozen_bond, pool.thawed_bond, pool.claims_bond), (10, 0, 10));
+    settle(&mut pool, e);
+    assert_eq!((pool.frozen_bond, pool.claims_bond), (0, 0));
+}

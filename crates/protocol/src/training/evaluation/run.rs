@@ -133,8 +133,8 @@ impl ScoringRun {
         }
         let is_scored_by_it = is_judged_by_it && round.status == round::SCORED;
         let seat = round.evaluators.get_mut(self.claim.place as usize).ok_or(Error::WrongPlace)?;
-        let claim =
-            Convicted { is_thawed: seat.is_thawed, slice: &mut seat.slice, made_slot: seat.committed_slot, slot };
+        let backing = seat.backing();
+        let claim = Convicted { slice: &mut seat.slice, backing, made_slot: seat.committed_slot, slot };
         Ok((pool.convict(&parameters.penalties, Offence::ConvictedRun, claim)?, is_scored_by_it))
     }
 }
