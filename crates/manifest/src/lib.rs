@@ -14,6 +14,7 @@ pub mod prepare;
 pub mod recipe;
 pub mod roles;
 pub mod settings;
+pub mod staged;
 pub mod steered;
 pub mod stop;
 pub mod table;

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, bail};
 use sip_client::Program;
 use sip_data::shown_path;
-use sip_localnet::{Config, Localnet, read_key};
+use sip_ledger::read_key;
+use sip_localnet::{Config, Localnet};
 use solana_address::Address;
 use solana_signer::Signer;
 use std::io::Write;

@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 use sip_client::Program;
-use sip_ledger::Ledger;
-use sip_localnet::read_key;
+use sip_ledger::{Ledger, read_key};
 use sip_protocol::stake::pool::{Pool, PoolKind};
 use sip_protocol::training::job::Job;
 use sip_protocol::{Account, AccountKind};

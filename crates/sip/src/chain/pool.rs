@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use super::figures::Unit;
 use super::tokens::{Amount, Percent, show};
 use super::{AddressText, Cell, Connection, Desk, Row, session, steer};
-use crate::run::setup::Chain;
 use crate::words::wrong;
+use sip_roles::HashChain;
 
 /// Rounds that an auditor's chain lasts for.
 const DRAWS: usize = 4_096;
@@ -261,8 +261,8 @@ fn confirm_retirement(desk: &Desk, pool: &Address) -> Result<()> {
 }
 
 /// The draws of the wallet's auditor pool of a number, which nobody without the key foresees.
-pub(crate) fn draws(desk: &Desk, index: u32) -> Result<Chain> {
-    Ok(Chain::from_secret(draw_secret(desk.key()?, index), DRAWS + 1))
+pub(crate) fn draws(desk: &Desk, index: u32) -> Result<HashChain> {
+    Ok(HashChain::from_secret(draw_secret(desk.key()?, index), DRAWS + 1))
 }
 
 /// The secret that the hash chain of a key's auditor pool of a number begins with.

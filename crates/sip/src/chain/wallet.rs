@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use sip_localnet::read_key;
+use sip_ledger::read_key;
 use sip_protocol::AccountKind;
 use sip_protocol::ground::units::DECIMALS;
 use sip_protocol::stake::position::Ticket;

@@ -4,8 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use sip_client::Program;
 use sip_data::Corpus;
-use sip_ledger::Ledger;
-use sip_localnet::read_key;
+use sip_ledger::{Ledger, read_key};
 use sip_manifest::folder::write_text;
 use sip_protocol::Account as _;
 use sip_protocol::ground::units::TOKEN;
@@ -22,7 +21,6 @@ use std::time::{Duration, Instant};
 use super::Teller;
 use super::people::{CREATOR, Network, PROVIDER, Person};
 use super::process::Process;
-use crate::post::roles_of;
 
 /// Bytes of each text.
 const TEXT_BYTES: usize = 400_000;
@@ -259,6 +257,17 @@ fn texts(person: &Person) -> Vec<String> {
         folders.map(|folder| format!("data/{}", folder.file_name().to_string_lossy())).collect();
     folders.sort();
     folders
+}
+
+/// What a process of somebody does in a job, by whose it is: as `sip node run --role` takes it.
+fn roles_of(person: &str) -> &'static str {
+    match person {
+        "creator" => "keeper,turner",
+        "provider" => "provider",
+        "auditor" => "auditor,watchtower,turner",
+        "evaluator" => "evaluator",
+        _ => "trainer,turner",
+    }
 }
 
 /// Starts everyone's process.

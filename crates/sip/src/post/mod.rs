@@ -12,14 +12,3 @@ pub(crate) mod tokenizer;
 pub(crate) use create::{Arguments as Create, run as create};
 pub(crate) use phases::flops_per_second;
 pub(crate) use publish::DATASET;
-
-/// What a process of somebody does in a job, by whose it is: as `sip node run --role` takes it.
-pub(crate) fn roles_of(person: &str) -> &'static str {
-    match person {
-        "creator" => "keeper,turner",
-        "provider" => "provider",
-        "auditor" => "auditor,watchtower,turner",
-        "evaluator" => "evaluator",
-        _ => "trainer,turner",
-    }
-}

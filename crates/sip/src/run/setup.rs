@@ -20,6 +20,7 @@ use sip_manifest::prepare::Prepared;
 use sip_manifest::roles::{AUDITOR, CREATOR, EVALUATOR, PATRON, PROVIDER, TRAINER};
 use sip_manifest::settings::{Fraud, STEERED, Settings};
 use sip_report::{Progress, count};
+use sip_roles::HashChain;
 use sip_sim::deterrence::threshold;
 
 /// Tokens that everyone gets from the public bucket.
@@ -87,34 +88,9 @@ pub(crate) fn people(settings: &Settings) -> Vec<Person> {
     people
 }
 
-/// An auditor's hash chain: a draw hashes to the one revealed before it, the first one to the tip. A round takes two: one for the audit,
-/// one with the vote.
-pub(crate) struct Chain {
-    /// From the secret end on.
-    links: Vec<[u8; 32]>,
-}
-
-impl Chain {
-    pub(crate) fn new(settings: &Settings, name: &str) -> Chain {
-        Chain::from_secret(secret(settings.seed, "chain", name), settings.rounds as usize * 4 + 32)
-    }
-
-    /// A chain of `length` links, at least one, of which the first is a secret.
-    pub(crate) fn from_secret(first: [u8; 32], length: usize) -> Chain {
-        let links =
-            std::iter::successors(Some(first), |link| Some(Sha256::digest(link).into())).take(length.max(1)).collect();
-        Chain { links }
-    }
-
-    /// What everyone knows before the first draw.
-    pub(crate) fn tip(&self) -> [u8; 32] {
-        self.links[self.links.len() - 1]
-    }
-
-    /// The draw of a number.
-    pub(crate) fn draw(&self, number: u32) -> Option<[u8; 32]> {
-        self.links.len().checked_sub(2 + number as usize).map(|at| self.links[at])
-    }
+/// The hash chain of an auditor of a run.
+pub(crate) fn chain(settings: &Settings, name: &str) -> HashChain {
+    HashChain::from_secret(secret(settings.seed, "chain", name), settings.rounds as usize * 4 + 32)
 }
 
 /// The rules of a run.
@@ -188,8 +164,7 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
     ));
     for person in 0..world.people.len() {
         let Some((kind, _)) = world.people[person].pool else { continue };
-        let tip =
-            if kind == PoolKind::Auditor { Chain::new(settings, &world.people[person].name).tip() } else { [0; 32] };
+        let tip = if kind == PoolKind::Auditor { chain(settings, &world.people[person].name).tip() } else { [0; 32] };
         let self_bond = match kind {
             PoolKind::Trainer | PoolKind::Auditor | PoolKind::Evaluator => 20_000 * TOKEN,
             _ => 5_000 * TOKEN,

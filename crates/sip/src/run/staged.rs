@@ -7,7 +7,6 @@ use sip_graph::Graph;
 use sip_ledger::Ledger;
 use sip_node::dispute::{Challenger, Defender};
 use sip_node::{Cheat, Computation, Replay, Segment, SegmentTask, State, Worker};
-use sip_ops::{Kind, NodeSpec};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::court::availability::Demand;
 use sip_protocol::ground::case::CaseKind;
@@ -20,11 +19,12 @@ use std::sync::Arc;
 use super::Run;
 use super::court::{Charge, Claim, View};
 use super::round::{Attestation, Committed, Scored};
-use super::setup::{self, Chain};
+use super::setup;
 use sip_manifest::exchange::Start;
 use sip_manifest::prepare::genesis_graph;
 use sip_manifest::roles::{AUDITOR, CREATOR, EVALUATOR};
-use sip_manifest::settings::{Fraud, STEERED, Settings};
+use sip_manifest::settings::{Fraud, Settings};
+use sip_manifest::staged;
 use sip_report::count;
 use sip_report::summary::{DemandSummary, UndoneRound};
 
@@ -96,7 +96,7 @@ impl Run {
     pub(crate) fn draw(&self, auditor: usize) -> Result<[u8; 32]> {
         let person = &self.world.people[auditor];
         let used = self.journal.draws_used[person.place as usize];
-        let chain = Chain::new(&self.settings, &person.name);
+        let chain = setup::chain(&self.settings, &person.name);
         chain.draw(used).with_context(|| format!("{} has used up its hash chain", person.name))
     }
 
@@ -472,50 +472,5 @@ impl Run {
 
 /// What a fraud does to a trainer's steps, with all its details, drawn from the seed: of the round with this number, at this attempt.
 pub(crate) fn stage(fraud: Fraud, graph: &Graph, settings: &Settings, at: (u32, u32)) -> Option<Cheat> {
-    stage_in(fraud, graph, (settings.seed, settings.inner_steps), at)
-}
-
-/// The same, with a seed and the steps of a segment.
-pub(crate) fn stage_in(fraud: Fraud, graph: &Graph, (seed, inner_steps): (u64, u32), at: (u32, u32)) -> Option<Cheat> {
-    let (number, attempt) = at;
-    let attempt = if attempt == 0 { Vec::new() } else { attempt.to_le_bytes().to_vec() };
-    let hash = HostSha256::hashv(&[b"sip.fraud.1", &seed.to_le_bytes(), &number.to_le_bytes(), &attempt]);
-    let draw = |at: usize, below: usize| {
-        let word = u32::from_le_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
-        (u64::from(word) % below.max(1) as u64) as u32
-    };
-    // A bit flipped just anywhere may be rounded away before it reaches the state. These are the places where it is not: the
-    // gradients of weights (but for the embedding's, most of which are zero) and the new weights themselves.
-    let (nodes, outputs) = (graph.nodes(), graph.state_outputs());
-    let weights = outputs.len() / 3;
-    let embedding = outputs.first().map_or(0, |output| nodes[*output as usize].len());
-    let moments: Vec<u32> = outputs[weights..2 * weights].to_vec();
-    let reads = |node: &NodeSpec, gradient: usize| node.operands.iter().any(|o| o.node as usize == gradient);
-    let is_gradient = |n: &usize| {
-        nodes[*n].kind == Kind::Contract
-            && nodes[*n].len() != embedding
-            && moments.iter().any(|moment| reads(&nodes[*moment as usize], *n))
-    };
-    let contracts: Vec<usize> = (0..nodes.len()).filter(is_gradient).collect();
-    let maps: Vec<usize> =
-        outputs[1..weights].iter().map(|o| *o as usize).filter(|o| nodes[*o].kind == Kind::Map).collect();
-    match fraud {
-        Fraud::Lazy => Some(Cheat::Lazy),
-        Fraud::Poison => Some(Cheat::Poison { node: contracts.last().copied().unwrap_or(0) as u32 }),
-        Fraud::WrongData => Some(Cheat::WrongData { domain: 0 }),
-        Fraud::WrongSetting => Some(Cheat::WrongSetting { setting: 0, value: STEERED[0].upper }),
-        Fraud::FlipBit | Fraud::Late => {
-            let candidates = if hash[31] & 1 == 0 { contracts } else { maps };
-            let node = candidates.get(draw(0, candidates.len()) as usize).copied().unwrap_or(0);
-            Some(Cheat::FlipBit {
-                step: draw(4, inner_steps as usize),
-                node: node as u32,
-                element: draw(8, nodes[node].len()),
-                // The highest bit of the fraction: the value changes by up to half, and stays finite.
-                bit: 22,
-            })
-        }
-        // Their work is honest.
-        _ => None,
-    }
+    staged::cheat(fraud, graph, (settings.seed, settings.inner_steps), at)
 }

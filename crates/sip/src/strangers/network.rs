@@ -2,7 +2,7 @@
 
 use crate::audit::folder::restore;
 use crate::run::Run;
-use crate::run::setup::{Chain, job_address};
+use crate::run::setup::{chain, job_address};
 use crate::run::staged::stage;
 use crate::run::world::Person;
 use sip_client::Program;
@@ -288,7 +288,7 @@ impl Network {
 
 /// The secret that an auditor's draws follow from, which its pool was created with.
 pub(super) fn chain_of(run: &Run, person: &Person) -> Option<[u8; 32]> {
-    let draws = || Chain::new(&run.settings, &person.name).draw(run.settings.rounds * 4 + 30).unwrap();
+    let draws = || chain(&run.settings, &person.name).draw(run.settings.rounds * 4 + 30).unwrap();
     (person.role == AUDITOR).then(draws)
 }
 

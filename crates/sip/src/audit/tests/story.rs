@@ -285,7 +285,7 @@ fn stage_with(folder: &Path, mut settings: Settings) -> (Run, Arc<Source>, Addre
     run.world.send(0, program.create_token_account(&creator, &wallet)).unwrap();
     run.world.send(0, program.distribute(&creator, &wallet, 90_000 * TOKEN)).unwrap();
     let secret = crate::chain::pool::draw_secret(&run.world.people[person].keypair, 0);
-    let chain_tip = crate::run::setup::Chain::from_secret(secret, 65).tip();
+    let chain_tip = sip_roles::HashChain::from_secret(secret, 65).tip();
     let new = NewPool { index: 0, self_bond: 20_000 * TOKEN, commission_bps: 0, chain_tip };
     run.world.send(person, program.create_pool(&wallet, PoolKind::Auditor, &new)).unwrap();
     run.world.send(person, program.join_job(&wallet, &job, &pool)).unwrap();
@@ -376,7 +376,7 @@ fn cast_vote(run: &mut Run, auditor: usize, (job, round): (&Address, &Address), 
 /// The link of an auditor's chain that is next.
 fn next_draw(run: &Run, person: usize) -> [u8; 32] {
     let tip = run.world.read::<Pool>(&run.world.people[person].pool().unwrap()).unwrap().chain_tip;
-    let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[person].name);
+    let chain = crate::run::setup::chain(&run.settings, &run.world.people[person].name);
     (0..).map_while(|number| chain.draw(number)).find(|link| HostSha256::hashv(&[link]) == tip).unwrap()
 }
 
@@ -412,7 +412,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     let (mut attested, mut last) = (Vec::new(), None);
     for (position, auditor) in auditors.iter().copied().enumerate() {
         let seat = run.world.people[auditor].seat().unwrap();
-        let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[auditor].name);
+        let chain = crate::run::setup::chain(&run.settings, &run.world.people[auditor].name);
         let draw = chain.draw(0).unwrap();
         run.world.send(auditor, program.reveal_draw(&seat, &job, &round, &draw)).unwrap();
         for (number, segment) in committed.iter().enumerate().filter(|(number, _)| *number != liar) {
@@ -710,7 +710,7 @@ fn withheld_ends_and_tokens_are_demanded_on_chain() {
     std::fs::write(&damaged, bytes).unwrap();
     for auditor in run.world.with_role(AUDITOR) {
         let seat = run.world.people[auditor].seat().unwrap();
-        let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[auditor].name);
+        let chain = crate::run::setup::chain(&run.settings, &run.world.people[auditor].name);
         run.world.send(0, program.close_commits(&job, &round)).ok();
         run.world.send(auditor, program.reveal_draw(&seat, &job, &round, &chain.draw(0).unwrap())).unwrap();
     }

@@ -34,7 +34,7 @@ fn deeper(run: &mut Run, first: &Address) -> Address {
                 run.world.read::<Pool>(&pool).unwrap().chain_tip
             } else {
                 let secret = crate::chain::pool::draw_secret(&run.world.people[person].keypair, 1);
-                crate::run::setup::Chain::from_secret(secret, 65).tip()
+                sip_roles::HashChain::from_secret(secret, 65).tip()
             };
             let new = NewPool { index: 1, self_bond: BOND, commission_bps: 0, chain_tip };
             run.world.send(person, program.create_pool(&wallet, kind, &new)).unwrap();
