@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::run::Run;
-use crate::words::wrong;
+use sip_console::words::wrong;
 use sip_manifest::folder::Store;
 use sip_manifest::place::{hold, keep_apart, quoted};
 use sip_manifest::prepare;
@@ -65,7 +65,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let progress = Progress::new(arguments.json);
-    let stop = crate::run::stop_on_interrupt()?;
+    let stop = sip_console::stop_on_interrupt()?;
     let store = Store::new(&arguments.out);
     if !arguments.resume {
         keep_apart(store.root(), arguments.data.iter().map(|path| ("--data", path.as_path())))?;

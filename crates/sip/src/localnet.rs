@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use crate::chain::address::in_full;
+use sip_console::address::in_full;
 use sip_report::terminal::output;
 use sip_svm::PROGRAM_ELF;
 

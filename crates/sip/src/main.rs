@@ -8,7 +8,6 @@ mod dispute;
 mod emission;
 mod eval;
 mod exported;
-mod failure;
 mod finetune;
 mod generate;
 mod graph;
@@ -29,9 +28,9 @@ mod strangers;
 mod tokenize;
 mod train;
 mod verify;
-mod words;
 
 use clap::{FromArgMatches, Parser, Subcommand};
+use sip_console::failure;
 use std::process::ExitCode;
 
 #[derive(Parser)]

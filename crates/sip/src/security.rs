@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use crate::words::{percent, simulated_sip, wrong};
+use sip_console::words::{percent, simulated_sip, wrong};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

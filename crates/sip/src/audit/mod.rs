@@ -22,11 +22,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::chain::{named_program, no_wallet, reach, variable, wallet_key};
 use data::{DataDemands, withheld_data};
 use folder::Folder;
 use operator::check_operator;
 pub(crate) use operator::read_chain;
+use sip_console::{named_program, no_wallet, reach, variable, wallet_key};
 use sip_manifest::folder::{Store, read_manifest};
 use sip_manifest::machine::Machine;
 use sip_manifest::place::hold_of;
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Address of the on-chain program [default: $SIP_PROGRAM, or this build's]
-    #[arg(long, value_name = "ADDRESS", value_parser = crate::chain::address::in_full)]
+    #[arg(long, value_name = "ADDRESS", value_parser = sip_console::address::in_full)]
     program: Option<Address>,
     /// Also act as the auditor of the job that the wallet is: reveal draws, attest, vote, defend both, move rounds on that are due,
     /// take the pay
@@ -84,7 +84,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let stop = crate::run::stop_on_interrupt()?;
+    let stop = sip_console::stop_on_interrupt()?;
     let key = wallet_key(arguments.key.as_deref())?.ok_or_else(no_wallet)?;
     let json = arguments.json;
     let mut report = |event: &Event| print(event, json);

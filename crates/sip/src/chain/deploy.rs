@@ -15,10 +15,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::refusals::{Tried, explain};
-use super::tokens::{grouped, sol};
-use super::{Cell, Desk};
-use crate::failure::{Code, fault};
+use sip_console::Desk;
+use sip_console::failure::{Code, fault};
+use sip_console::table::Cell;
+use sip_console::tokens::{grouped, sol};
+use sip_console::{Tried, explain};
 use sip_data::hex;
 use sip_report::terminal::{Stream, fitted};
 use sip_report::{Progress, count, say};
@@ -329,7 +330,7 @@ fn begin(desk: &Desk, plan: &Plan<'_>, question: &str) -> Result<bool> {
 
 /// Writes what is missing into the buffer.
 fn write(desk: &mut Desk, upload: &Upload<'_>, plan: &Plan<'_>) -> Result<()> {
-    let stop = crate::run::stop_on_interrupt()?;
+    let stop = sip_console::stop_on_interrupt()?;
     let bar = Progress::new(desk.json).bar(plan.pieces as u64, "upload");
     let pieces = plan.pieces;
     let written = upload.write(&mut desk.ledger, |missing| {

@@ -8,8 +8,9 @@ use solana_address::Address;
 use std::process::ExitCode;
 
 use super::stake::{self, Active, Slippage};
-use super::tokens::Part;
-use super::{AddressText, Cell, Connection, Desk, Row};
+use sip_console::table::{Cell, Row};
+use sip_console::tokens::Part;
+use sip_console::{AddressText, Connection, Desk};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

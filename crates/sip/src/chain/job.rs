@@ -17,11 +17,12 @@ use sip_protocol::{Account as _, AccountKind};
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::pool::kind_name;
-use super::tokens::{Percent, show};
-use super::{AddressText, Cell, Connection, Desk, Row};
 use crate::post;
 use crate::remote;
+use sip_console::kind_name;
+use sip_console::table::{Cell, Row};
+use sip_console::tokens::{Percent, show};
+use sip_console::{AddressText, Connection, Desk};
 use sip_data::hex;
 use sip_report::odds::Odds;
 use sip_roles::commits_scores;
@@ -123,7 +124,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::List { fit: false } => {
             let jobs = desk.all::<Job>(AccountKind::Job)?;
             let rows: Vec<Row> = jobs.iter().map(|(address, job)| summary(address, job)).collect();
-            desk.list(&rows, super::NO_JOB)
+            desk.list(&rows, sip_console::NO_JOB)
         }
         Command::Show { job } => {
             let job = &desk.locate_job(job)?;
@@ -329,7 +330,7 @@ fn trained_on(desk: &Desk, job: &Job) -> Result<Cell> {
     let (mut parts, mut datasets) = (Vec::new(), Vec::new());
     for address in &job.datasets[..count] {
         let dataset: Dataset = desk.read(&Address::new_from_array(*address))?;
-        let tokens = super::tokens::grouped(dataset.train_tokens);
+        let tokens = sip_console::tokens::grouped(dataset.train_tokens);
         let (domain, licence) = (text(&dataset.domain), text(&dataset.licence));
         parts.push(format!("{domain} ({tokens} tokens, {licence})"));
         datasets.push(json!({

@@ -6,7 +6,8 @@ use sip_protocol::training::job::Job;
 use sip_protocol::training::setting::{MAX_ATTENTION_POOLS, Snapshot};
 use solana_address::Address;
 
-use super::{Desk, steer};
+use sip_console::Desk;
+use sip_console::attention;
 use sip_manifest::steered;
 
 /// The stake that steers a job, as it stands once all that is pending counts.
@@ -27,7 +28,7 @@ impl Steering {
                 weights[number as usize] = counted.iter().fold(0, |sum: u64, part| sum.saturating_add(*part));
             }
         }
-        Ok(Steering { job: *job, domains: steer::domains(desk, job)?, weights, before: weights })
+        Ok(Steering { job: *job, domains: attention::domains(desk, job)?, weights, before: weights })
     }
 
     /// Base units more for a domain or a side of a setting.

@@ -10,10 +10,14 @@ use solana_address::Address;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use super::figures::Unit;
-use super::tokens::{Amount, Percent, show};
-use super::{AddressText, Cell, Connection, Desk, Row, session, steer};
-use crate::words::wrong;
+use super::session;
+use sip_console::Unit;
+use sip_console::attention;
+use sip_console::kind_name;
+use sip_console::table::{Cell, Row};
+use sip_console::tokens::{Amount, Percent, show};
+use sip_console::words::wrong;
+use sip_console::{AddressText, Connection, Desk};
 use sip_roles::HashChain;
 
 /// Rounds that an auditor's chain lasts for.
@@ -270,19 +274,6 @@ pub(crate) fn draw_secret(key: &solana_keypair::Keypair, index: u32) -> [u8; 32]
     sip_roles::draw_secret(&key.to_bytes(), index)
 }
 
-pub(crate) fn kind_name(kind: u8) -> &'static str {
-    match PoolKind::from_byte(kind) {
-        Some(PoolKind::Trainer) => "trainer",
-        Some(PoolKind::Auditor) => "auditor",
-        Some(PoolKind::Evaluator) => "evaluator",
-        Some(PoolKind::Data) => "data",
-        Some(PoolKind::Attention) => "attention",
-        Some(PoolKind::Model) => "model",
-        Some(PoolKind::Server) => "server",
-        None => "unknown",
-    }
-}
-
 fn status_name(pool: &Pool) -> &'static str {
     match (pool.status, pool.open_disputes) {
         (pool::ACTIVE, 0) => "active",
@@ -322,11 +313,11 @@ impl Namer<'_> {
         }
         if !self.jobs.contains_key(&address) {
             let state: Job = self.desk.read(&address)?;
-            let names = steer::domains(self.desk, &state)?;
+            let names = attention::domains(self.desk, &state)?;
             self.jobs.insert(address, (state, names));
         }
         let (state, names) = &self.jobs[&address];
-        let steered = names.get(pool.index as usize).cloned().unwrap_or_else(|| steer::describe(state, pool.index));
+        let steered = names.get(pool.index as usize).cloned().unwrap_or_else(|| attention::describe(state, pool.index));
         Ok(Cell::text(format!("{steered} of job {short}")))
     }
 }

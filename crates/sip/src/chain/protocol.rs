@@ -7,12 +7,14 @@ use sip_protocol::{admin::config::Config, ground::units::CAP};
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::figures::Unit;
+use super::deploy;
 use super::govern::{self, Purse};
 use super::init;
-use super::settings::PARAMETERS;
-use super::tokens::Amount;
-use super::{AddressText, Anyway, Cell, Connection, Desk, deploy};
+use sip_console::Unit;
+use sip_console::settings::PARAMETERS;
+use sip_console::table::Cell;
+use sip_console::tokens::Amount;
+use sip_console::{AddressText, Anyway, Connection, Desk};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

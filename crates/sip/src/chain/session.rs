@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::process::ExitCode;
 
-use super::figures::Unit;
-use super::pool::{draw_secret, draws, kind_name};
-use super::{AddressText, Cell, Desk, Row, pace};
-use crate::words::wrong;
+use super::pool::{draw_secret, draws};
+use sip_console::Unit;
+use sip_console::kind_name;
+use sip_console::table::{Cell, Row};
+use sip_console::words::wrong;
+use sip_console::{AddressText, Desk, pace};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {

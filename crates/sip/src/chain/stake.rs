@@ -10,10 +10,12 @@ use solana_address::Address;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use super::figures::Unit;
 use super::pool::Namer;
-use super::tokens::{self, Amount, Part};
-use super::{AddressText, Cell, Connection, Desk, Row, pool};
+use sip_console::Unit;
+use sip_console::kind_name;
+use sip_console::table::{Cell, Row};
+use sip_console::tokens::{self, Amount, Part};
+use sip_console::{AddressText, Connection, Desk};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -302,7 +304,7 @@ impl Holding {
         let worth = |shares| Cell::Tokens(tokens::worth(shares, pool.shares, pool.assets));
         Ok(vec![
             ("pool", Cell::text(pool_address)),
-            ("kind", Cell::text(pool::kind_name(pool.kind))),
+            ("kind", Cell::text(kind_name(pool.kind))),
             ("for", namer.purpose(pool)?),
             ("worth", worth(position.shares)),
             ("pending", Cell::Tokens(pending)),

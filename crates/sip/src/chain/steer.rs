@@ -3,19 +3,21 @@
 use anyhow::{Result, bail};
 use sip_protocol::AccountKind;
 use sip_protocol::stake::pool::{Pool, PoolKind};
-use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
 use sip_protocol::training::mixture::Mode;
 use sip_protocol::training::round::{self, Round};
-use sip_protocol::training::setting::{MAX_ATTENTION_POOLS, Side, attention_number};
+use sip_protocol::training::setting::MAX_ATTENTION_POOLS;
 use solana_address::Address;
 use std::process::ExitCode;
 
 use super::mixture::Steering;
 use super::stake::{Active, Slippage};
-use super::tokens::{self, Amount, Part};
-use super::{AddressText, Cell, Connection, Desk, Row, stake, vote};
-use crate::words::wrong;
+use super::{stake, vote};
+use sip_console::attention::{domains, find, sides, title};
+use sip_console::table::{Cell, Row};
+use sip_console::tokens::{self, Amount, Part};
+use sip_console::words::wrong;
+use sip_console::{AddressText, Connection, Desk};
 use sip_manifest::steered;
 
 #[derive(clap::Args)]
@@ -117,7 +119,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Jobs => {
             let rows: Vec<Row> = desk.all::<Job>(AccountKind::Job)?.iter().map(|(at, job)| job_row(at, job)).collect();
-            desk.list(&rows, super::NO_JOB)
+            desk.list(&rows, sip_console::NO_JOB)
         }
         Command::Show { job } => {
             let job = &desk.locate_job(job)?;
@@ -227,63 +229,6 @@ fn job_row(address: &Address, job: &Job) -> Row {
 /// Micro-nats as nats per token.
 fn nats(micro: u32) -> String {
     format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000)
-}
-
-pub(super) fn domains(desk: &Desk, job: &Job) -> Result<Vec<String>> {
-    let count = usize::from(job.spec.domain_count).min(job.datasets.len());
-    job.datasets[..count]
-        .iter()
-        .map(|address| {
-            let dataset: Dataset = desk.read(&Address::new_from_array(*address))?;
-            Ok(String::from_utf8_lossy(&dataset.domain).trim_end_matches('\0').to_owned())
-        })
-        .collect()
-}
-
-pub(super) fn find_domain(desk: &Desk, job: &Job, wanted: &str) -> Result<u32> {
-    let names = domains(desk, job)?;
-    if let Some(number) = names.iter().position(|name| name == wanted) {
-        return Ok(number as u32);
-    }
-    match wanted.parse::<u32>() {
-        Ok(number) if (number as usize) < names.len() => Ok(number),
-        _ => bail!("the job has no domain \"{wanted}\"; it has {}", names.join(", ")),
-    }
-}
-
-/// Names of the sides of a setting.
-const SIDES: [(Side, &str); 2] = [(Side::Down, "down"), (Side::Up, "up")];
-
-/// The sides of a job's settings: number of the attention pool, and name.
-fn sides(job: &Job) -> impl Iterator<Item = (u32, String)> {
-    let settings = job.spec.settings.iter().take(job.spec.setting_count()).enumerate();
-    settings.flat_map(|(number, setting)| {
-        SIDES.map(|(side, word)| (attention_number(number as u32, side), format!("{}:{word}", steered::name(setting))))
-    })
-}
-
-/// The number of the attention pool of a domain, or of a side of a setting.
-pub(super) fn find(desk: &Desk, job: &Job, wanted: &str) -> Result<u32> {
-    let known = |number: &u32, name: &str| name == wanted || number.to_string() == wanted;
-    if let Some((number, _)) = sides(job).find(|(number, name)| known(number, name)) {
-        return Ok(number);
-    }
-    let found = find_domain(desk, job, wanted);
-    let sides: Vec<String> = sides(job).map(|(_, name)| name).collect();
-    match found {
-        Err(error) if !sides.is_empty() => bail!("{error}; stake also steers {}", sides.join(", ")),
-        found => found,
-    }
-}
-
-/// An attention pool in words.
-pub(super) fn describe(job: &Job, number: u32) -> String {
-    sides(job).find(|(known, _)| *known == number).map_or_else(|| format!("domain {number}"), |(_, name)| name)
-}
-
-/// An attention pool by the name of what it steers.
-pub(super) fn title(desk: &Desk, job: &Job, number: u32) -> Result<String> {
-    Ok(domains(desk, job)?.get(number as usize).cloned().unwrap_or_else(|| describe(job, number)))
 }
 
 fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {

@@ -18,11 +18,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::chain::address::beginning;
-use crate::chain::table::{Cell, Row};
-use crate::chain::{chain_url, named_program, print_list, reach};
-use crate::failure::{Code, fault};
 use path::{awaits, path};
+use sip_console::address::beginning;
+use sip_console::failure::{Code, fault};
+use sip_console::table::{Cell, Row};
+use sip_console::{chain_url, named_program, print_list, reach};
 use sip_manifest::folder::{Store, write_own};
 use sip_report::dispute::{Level, svg};
 use sip_report::terminal::{Stream, fitted};
@@ -49,7 +49,7 @@ struct Place {
     #[arg(long, value_name = "FOLDER", global = true, conflicts_with = "url")]
     run: Option<PathBuf>,
     /// Address of the on-chain program [default: $SIP_PROGRAM, or this build's]
-    #[arg(long, value_name = "ADDRESS", global = true, value_parser = crate::chain::address::in_full)]
+    #[arg(long, value_name = "ADDRESS", global = true, value_parser = sip_console::address::in_full)]
     program: Option<Address>,
     /// Print JSON: an object, or a list of them
     #[arg(long, global = true)]

@@ -18,10 +18,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::chain::table::{Cell, Row, object};
-use crate::chain::{print_list, reach};
-use crate::words::{count as whole, wrong};
 use people::{Network, Wanted};
+use sip_console::table::{Cell, Row, object};
+use sip_console::words::{count as whole, wrong};
+use sip_console::{print_list, reach};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -120,7 +120,7 @@ impl Up {
         let teller = Teller { json: arguments.json };
         let root = std::path::absolute(&arguments.folder)?;
         // A network that follows has been asked to stop by then.
-        let stop = crate::run::stop_on_interrupt()?;
+        let stop = sip_console::stop_on_interrupt()?;
         let is_old;
         let mut network = {
             let _held = hold_of(&root, "network up", "--folder")?;

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use super::Teller;
 use super::people::Network;
-use crate::chain::reach;
-use crate::chain::tokens::show;
+use sip_console::reach;
+use sip_console::tokens::show;
 use sip_report::count;
 
 /// Between two looks.

@@ -19,8 +19,8 @@ use std::process::ExitCode;
 
 use super::Folder;
 use crate::chain::session::signs_as;
-use crate::chain::table::{Cell, Row};
-use crate::chain::{AddressText, Connection, Desk};
+use sip_console::table::{Cell, Row};
+use sip_console::{AddressText, Connection, Desk};
 
 /// What Solana takes for a signature.
 const LAMPORTS_PER_SIGNATURE: u64 = 5_000;

@@ -20,11 +20,11 @@ use std::time::Duration;
 
 use super::{Folder, fit};
 use crate::audit::read_chain;
-use crate::chain::{AddressText, Connection, Desk};
-use crate::failure::{Code, fault};
 use crate::post::DATASET;
-use crate::run::stop_on_interrupt;
-use crate::words::wrong;
+use sip_console::failure::{Code, fault};
+use sip_console::stop_on_interrupt;
+use sip_console::words::wrong;
+use sip_console::{AddressText, Connection, Desk};
 
 /// What somebody does in a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

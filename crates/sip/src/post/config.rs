@@ -16,7 +16,7 @@ use sip_sim::deterrence::threshold;
 use std::path::{Path, PathBuf};
 
 use super::texts::{require_licence, require_name};
-use crate::words::wrong;
+use sip_console::words::wrong;
 
 /// The whole file, commented; what `--example` prints.
 pub(super) const EXAMPLE: &str = include_str!("example.toml");

@@ -27,9 +27,9 @@ use super::phases::{measure, propose};
 use super::plan::{Making, Plan, command, say};
 use super::publish;
 use super::texts::{Shape, Source, Tokens, read, save_tokenizer, shape, tokens};
-use crate::chain::{Connection, Desk, pace, tokens as amounts};
 use crate::remote::scratch;
-use crate::words::wrong;
+use sip_console::words::wrong;
+use sip_console::{Connection, Desk, pace, tokens as amounts};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use super::config::{Expected, JobFile, Phases};
 use super::folder::Phase;
-use crate::chain::pace;
-use crate::chain::tokens::grouped;
+use sip_console::pace;
+use sip_console::tokens::grouped;
 use sip_report::count;
 
 /// A slot on clusters once all announced steps towards shorter ones are taken, microseconds.

@@ -7,9 +7,9 @@ use solana_address::Address;
 use solana_instruction::Instruction;
 use std::io::Write as _;
 
-use crate::chain::Desk;
-use crate::chain::tokens;
-use crate::failure::{Code, fault};
+use sip_console::Desk;
+use sip_console::failure::{Code, fault};
+use sip_console::tokens;
 use sip_report::count;
 use sip_report::terminal::{Stream, fitted};
 

@@ -21,8 +21,8 @@ use super::create::{data_pool, registration};
 use super::plan::{Plan, command, say};
 use super::texts::{require_licence, require_name, save_tokenizer, shown_name};
 use super::tokenizer;
-use crate::chain::table::{Cell, Row};
-use crate::chain::{Connection, Desk};
+use sip_console::table::{Cell, Row};
+use sip_console::{Connection, Desk};
 
 /// What a folder of texts says of the dataset that it holds.
 pub(crate) const DATASET: &str = "dataset.json";
@@ -61,13 +61,13 @@ struct Publish {
     #[arg(long, value_name = "FOLDER", conflicts_with = "vocabulary")]
     tokenizer: Option<PathBuf>,
     /// Tokens of the tokenizer that is learned
-    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = crate::words::count(300..=1 << 20))]
+    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = sip_console::words::count(300..=1 << 20))]
     vocabulary: usize,
     /// Longest sequence of a job that is to train on them: as many as sixteen of them are held out at least
-    #[arg(long, value_name = "TOKENS", default_value_t = 128, value_parser = crate::words::count(8..=1 << 16))]
+    #[arg(long, value_name = "TOKENS", default_value_t = 128, value_parser = sip_console::words::count(8..=1 << 16))]
     sequence: usize,
     /// Bytes of the texts that are used, from their beginning
-    #[arg(long, value_name = "N", default_value_t = 100_000_000, value_parser = crate::words::count(1..=1 << 40))]
+    #[arg(long, value_name = "N", default_value_t = 100_000_000, value_parser = sip_console::words::count(1..=1 << 40))]
     max_bytes: usize,
     /// Folder for tokens and tokenizer [default: sip-data/NAME]
     #[arg(long, value_name = "FOLDER")]

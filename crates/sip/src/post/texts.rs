@@ -14,9 +14,9 @@ use sip_protocol::training::data::Dataset;
 use solana_address::Address;
 
 use super::config::{JobFile, Text};
-use crate::chain::tokens::grouped;
-use crate::chain::{AddressText, Desk};
-use crate::words::wrong;
+use sip_console::tokens::grouped;
+use sip_console::words::wrong;
+use sip_console::{AddressText, Desk};
 
 /// Licence of the built-in texts, as an SPDX identifier; `data/README.md` says where they come from.
 fn builtin_licence(name: &str) -> &'static str {

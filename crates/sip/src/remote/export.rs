@@ -28,10 +28,10 @@ use std::sync::Arc;
 use super::rebuild::Bases;
 use super::supply::{ANEW, Wanted};
 use super::{Remote, Supply, scratch};
-use crate::chain::{AddressText, Connection, Desk};
-use crate::failure::{Code, fault};
 use crate::post::tokenizer::place;
-use crate::words::count as whole;
+use sip_console::failure::{Code, fault};
+use sip_console::words::count as whole;
+use sip_console::{AddressText, Connection, Desk};
 
 /// The file that says where a model comes from.
 const PROVENANCE_FILE: &str = "sip.json";

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use super::{Remote, scratch};
 use crate::chain::job::summary;
-use crate::chain::table::{Cell, Row};
-use crate::chain::{Desk, NO_JOB, reach};
 use crate::node::speed;
+use sip_console::table::{Cell, Row};
+use sip_console::{Desk, NO_JOB, reach};
 
 /// How long a job's manifest may take to come.
 const PATIENCE: Duration = Duration::from_secs(5);

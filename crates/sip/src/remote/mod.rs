@@ -5,10 +5,10 @@ mod fit;
 mod rebuild;
 mod supply;
 
-use crate::chain::word;
-use crate::failure::{Code, fault};
 use anyhow::{Context, Result, ensure};
 use sip_client::Program;
+use sip_console::failure::{Code, fault};
+use sip_console::word;
 use sip_driver::node::Peers;
 use sip_ledger::Ledger;
 use sip_manifest::folder::read_manifest;

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::failure::{Code, fault_with};
+use sip_console::failure::{Code, fault_with};
 
 /// How long one thing may take to come, as long as any of it comes.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);

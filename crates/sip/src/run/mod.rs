@@ -10,7 +10,7 @@ pub(crate) mod setup;
 pub(crate) mod staged;
 pub(crate) mod world;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use sip_manifest::machine::Machine;
 use sip_manifest::prepare::{self, Prepared};
 use sip_manifest::settings::Settings;
@@ -27,20 +27,6 @@ use sip_manifest::exchange::Applied;
 use sip_manifest::folder::{Store, read_json, read_settings, write_json};
 use sip_report::Progress;
 use world::World;
-
-/// A wish to stop that Ctrl-C makes; a second one ends the process at once.
-pub(crate) fn stop_on_interrupt() -> Result<Stop> {
-    let stop = Stop::default();
-    let asked = stop.clone();
-    ctrlc::set_handler(move || {
-        if asked.ask() {
-            std::process::exit(130);
-        }
-        sip_report::say("stopping; Ctrl-C again stops at once");
-    })
-    .context("cannot listen to Ctrl-C")?;
-    Ok(stop)
-}
 
 /// A run under way.
 pub(crate) struct Run {

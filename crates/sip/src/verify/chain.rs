@@ -65,7 +65,7 @@ pub(super) fn verify(
     replayed.bytes = supply.bytes;
     let prepared = match Prepared::from_manifest(manifest, &supply.store, &machine) {
         Ok(prepared) => prepared,
-        Err(error) => return crate::failure::false_content(error).map(Some),
+        Err(error) => return sip_console::failure::false_content(error).map(Some),
     };
     let keeps = |index: u32| kept_round == Some(index + 1) || index == job.chain.last_final;
     let difference = Replay::new(&snapshot, &prepared, &machine, progress).rounds(&supply, &keeps, replayed)?;

@@ -24,9 +24,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::archive::Archive;
-use crate::chain::address::locate;
-use crate::chain::names::Names;
-use crate::chain::{named_program, reach};
 use crate::exported;
 use crate::remote::{Remote, scratch};
 use crate::run::finish::summarise;
@@ -34,7 +31,10 @@ use crate::run::journal::Journal;
 use crate::run::round::{on_chain, rule};
 use crate::run::setup::{job_address, job_spec, people};
 use crate::run::world::{Person, World};
-use crate::words::count as whole;
+use sip_console::address::locate;
+use sip_console::names::Names;
+use sip_console::words::count as whole;
+use sip_console::{named_program, reach};
 use sip_manifest::check;
 use sip_manifest::exchange::Applied;
 use sip_manifest::folder::{Store, read_json, read_settings};
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Address of the on-chain program, with --url [default: $SIP_PROGRAM, or this build's]
-    #[arg(long, value_name = "ADDRESS", requires = "url", value_parser = crate::chain::address::in_full)]
+    #[arg(long, value_name = "ADDRESS", requires = "url", value_parser = sip_console::address::in_full)]
     program: Option<Address>,
     /// Somebody who serves what the job computes with, as HOST:PORT, beside those who say so on chain; may be repeated
     #[arg(long, value_name = "HOST:PORT", requires = "url")]
@@ -186,7 +186,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Some(difference) => writeln!(out, "Not verified. First difference: {difference}")?,
         }
     }
-    Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(crate::failure::NOT_VERIFIED) })
+    Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(sip_console::failure::NOT_VERIFIED) })
 }
 
 /// Replays a job of a chain.
@@ -239,14 +239,14 @@ fn on_chain_alone(arguments: &Arguments, url: &str, progress: Progress) -> Resul
             (None, false) => writeln!(out, "Verified as far as the job is: its base is {base}, and is not final yet.")?,
         }
     }
-    Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(crate::failure::NOT_VERIFIED) })
+    Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(sip_console::failure::NOT_VERIFIED) })
 }
 
 /// The first difference. A file that is not what another names is one as well, and not an error: the answer is that the run is false.
 fn difference(arguments: &Arguments, progress: Progress, replayed: &mut Replayed) -> Result<Difference> {
     Store::new(&arguments.folder).latest()?;
     let found = Verifier::open(arguments, progress).and_then(|mut verifier| verifier.verify(replayed));
-    found.or_else(|error| crate::failure::false_content(error).map(Some))
+    found.or_else(|error| sip_console::failure::false_content(error).map(Some))
 }
 
 /// What `sip verify` finds of a folder: accounts that it took from the archive, and the first difference.

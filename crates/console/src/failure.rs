@@ -8,7 +8,7 @@ use solana_address::Address;
 use std::io;
 use std::process::ExitCode;
 
-use crate::chain::error_name;
+use crate::refusals::error_name;
 use sip_manifest::stop::Stopped;
 use sip_report::say;
 use sip_report::terminal::{Stream, fitted};
@@ -17,9 +17,11 @@ use sip_report::terminal::{Stream, fitted};
 const ERROR_CHARS_SHOWN: usize = 2000;
 
 /// What an exit code says.
-pub(crate) struct Exit {
-    pub(crate) code: u8,
-    pub(crate) meaning: &'static str,
+pub struct Exit {
+    /// The exit code.
+    pub code: u8,
+    /// What it says.
+    pub meaning: &'static str,
 }
 
 const fn exit(code: u8, meaning: &'static str) -> Exit {
@@ -27,7 +29,7 @@ const fn exit(code: u8, meaning: &'static str) -> Exit {
 }
 
 /// All exit codes.
-pub(crate) const EXITS: [Exit; 7] = [
+pub const EXITS: [Exit; 7] = [
     exit(0, "done"),
     exit(FAILED, "not done"),
     exit(USAGE, "the words of the command are wrong"),
@@ -43,7 +45,7 @@ pub(crate) const EXITS: [Exit; 7] = [
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// What was checked is not as claimed.
-pub(crate) const NOT_VERIFIED: u8 = 3;
+pub const NOT_VERIFIED: u8 = 3;
 const UNREACHABLE: u8 = 4;
 const REFUSED: u8 = 5;
 const INTERRUPTED: u8 = 130;
@@ -52,13 +54,13 @@ macro_rules! codes {
     ($($name:ident = $word:literal, $exit:expr, $retryable:literal, $meaning:literal;)*) => {
         /// What failed, as programs are told it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Code {
+        pub enum Code {
             $(#[doc = $meaning] $name,)*
         }
 
         impl Code {
             /// All codes: word, exit code, whether the same may succeed later, meaning.
-            pub(crate) const ALL: &'static [(&'static str, u8, bool, &'static str)] = &[$(($word, $exit, $retryable, $meaning),)*];
+            pub const ALL: &'static [(&'static str, u8, bool, &'static str)] = &[$(($word, $exit, $retryable, $meaning),)*];
 
             fn row(self) -> (&'static str, u8, bool, &'static str) {
                 Self::ALL[self as usize]
@@ -95,7 +97,7 @@ codes! {
 
 /// An error with a code.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub struct Fault {
     code: Code,
     message: String,
     /// Commands that do something about it, in order: for people in lines of their own, which are not broken, so that they can be copied.
@@ -122,12 +124,12 @@ impl std::fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 /// An error with a code.
-pub(crate) fn fault(code: Code, message: impl Into<String>) -> anyhow::Error {
+pub fn fault(code: Code, message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Fault { code, message: message.into(), commands: Vec::new(), program_error: None })
 }
 
 /// An error with a code, and the commands that do something about it, in order.
-pub(crate) fn fault_with(code: Code, message: impl Into<String>, commands: Vec<String>) -> anyhow::Error {
+pub fn fault_with(code: Code, message: impl Into<String>, commands: Vec<String>) -> anyhow::Error {
     anyhow::Error::new(Fault { code, message: message.into(), commands, program_error: None })
 }
 
@@ -137,12 +139,7 @@ fn commands(error: &anyhow::Error) -> &[String] {
 }
 
 /// A program's refusal, with its own number for it, which has a name if the program is known.
-pub(crate) fn refusal(
-    number: u32,
-    program: Option<Address>,
-    is_named: bool,
-    message: impl Into<String>,
-) -> anyhow::Error {
+pub fn refusal(number: u32, program: Option<Address>, is_named: bool, message: impl Into<String>) -> anyhow::Error {
     let program_error = Some(program_error(number, program, is_named));
     anyhow::Error::new(Fault {
         code: Code::ProgramRefused,
@@ -214,7 +211,7 @@ fn is_not_there(cause: &(dyn std::error::Error + 'static)) -> bool {
 
 /// What an error says of files that contradict each other or their names; the error itself where it is of something else: of the file
 /// system, of a file that is missing, of an older version, or because somebody stopped it.
-pub(crate) fn false_content(error: anyhow::Error) -> Result<String, anyhow::Error> {
+pub fn false_content(error: anyhow::Error) -> Result<String, anyhow::Error> {
     let is_content = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<io::Error>() {
         Some(error) => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
         None => !matches!(
@@ -229,7 +226,7 @@ pub(crate) fn false_content(error: anyhow::Error) -> Result<String, anyhow::Erro
 }
 
 /// Tells an error: one object in a line of JSON, or a sentence.
-pub(crate) fn tell(error: &anyhow::Error, json: bool) -> ExitCode {
+pub fn tell(error: &anyhow::Error, json: bool) -> ExitCode {
     // The reader of our output has seen enough.
     if error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
@@ -253,7 +250,7 @@ pub(crate) fn tell(error: &anyhow::Error, json: bool) -> ExitCode {
 }
 
 /// Tells what is wrong with the words of a command, or prints the help that was asked for.
-pub(crate) fn tell_usage(error: &clap::Error, json: bool) -> ExitCode {
+pub fn tell_usage(error: &clap::Error, json: bool) -> ExitCode {
     let mut text = without_tips(&bounds_in_words(&error.to_string()));
     let named = error.get(ContextKind::InvalidArg).into_iter().chain(error.get(ContextKind::PriorArg));
     if error.kind() == ErrorKind::ArgumentConflict

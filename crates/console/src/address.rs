@@ -12,7 +12,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::names::Names;
-use super::{Desk, pool, steer, word};
+use super::{Desk, attention, kind_name, word};
 use crate::failure::{Code, fault};
 
 /// The shortest beginning of an address that stands for it.
@@ -24,7 +24,7 @@ const TOLD: usize = 4;
 
 /// How an address is written on the command line.
 #[derive(Clone, Debug)]
-pub(crate) struct AddressText(String);
+pub struct AddressText(String);
 
 impl FromStr for AddressText {
     type Err = String;
@@ -39,12 +39,12 @@ impl FromStr for AddressText {
 
 impl AddressText {
     /// Whether it is an address letter by letter, rather than a name, a file or a beginning.
-    pub(super) fn is_written_out(&self) -> bool {
+    pub(crate) fn is_written_out(&self) -> bool {
         self.0.parse::<Address>().is_ok()
     }
 
     /// What it stands for without a chain: an address in full, a name, or the file of a key; else nothing.
-    pub(super) fn offline(&self, names: &Names) -> Result<Option<Address>> {
+    pub fn offline(&self, names: &Names) -> Result<Option<Address>> {
         if let Some(address) = known(&self.0, names) {
             return Ok(Some(address));
         }
@@ -60,7 +60,7 @@ impl std::fmt::Display for AddressText {
 }
 
 /// An address letter by letter.
-pub(crate) fn in_full(text: &str) -> Result<Address, String> {
+pub fn in_full(text: &str) -> Result<Address, String> {
     text.trim().parse().map_err(|_| "it is no address: one is 32 bytes in base58".into())
 }
 
@@ -70,7 +70,7 @@ fn known(text: &str, names: &Names) -> Option<Address> {
 }
 
 /// The only one of some addresses that begins so.
-pub(crate) fn beginning(text: &str, what: &str, all: impl IntoIterator<Item = Address>) -> Result<Address> {
+pub fn beginning(text: &str, what: &str, all: impl IntoIterator<Item = Address>) -> Result<Address> {
     let begins = |address: &Address| text.len() >= LEAST_LETTERS && address.to_string().starts_with(text);
     let mut found: Vec<Address> = all.into_iter().filter(begins).collect();
     found.sort_unstable();
@@ -104,7 +104,7 @@ fn not_an_address(text: &str, what: &str) -> String {
 }
 
 /// The address of an account of a kind, as a text gives it, on any ledger.
-pub(crate) fn locate<L: Ledger>(
+pub fn locate<L: Ledger>(
     ledger: &L,
     program: &Program,
     kind: AccountKind,
@@ -121,17 +121,17 @@ pub(crate) fn locate<L: Ledger>(
 
 impl Desk {
     /// An account of a kind.
-    pub(crate) fn locate(&self, kind: AccountKind, text: &AddressText) -> Result<Address> {
+    pub fn locate(&self, kind: AccountKind, text: &AddressText) -> Result<Address> {
         locate(&self.ledger, &self.program, kind, &text.0, &self.names)
     }
 
     /// A job.
-    pub(crate) fn locate_job(&self, text: &AddressText) -> Result<Address> {
+    pub fn locate_job(&self, text: &AddressText) -> Result<Address> {
         self.locate(AccountKind::Job, text)
     }
 
     /// A pool: also "trainer" or "trainer:1" for the wallet's own of that kind and number, and "JOB/DOMAIN" for a domain's attention.
-    pub(crate) fn locate_pool(&self, text: &AddressText) -> Result<Address> {
+    pub fn locate_pool(&self, text: &AddressText) -> Result<Address> {
         if let Some(address) = known(&text.0, &self.names) {
             return Ok(address);
         }
@@ -150,13 +150,13 @@ impl Desk {
         if let Some((job, domain)) = text.0.split_once('/') {
             let job = self.locate_job(&AddressText(job.into()))?;
             let state: Job = self.read(&job)?;
-            return Ok(self.program.attention_pool(&job, steer::find(self, &state, domain)?));
+            return Ok(self.program.attention_pool(&job, attention::find(self, &state, domain)?));
         }
         self.locate(AccountKind::Pool, text)
     }
 
     /// Any account of the program.
-    pub(crate) fn locate_account(&self, text: &AddressText) -> Result<Address> {
+    pub fn locate_account(&self, text: &AddressText) -> Result<Address> {
         if let Some(address) = known(&text.0, &self.names) {
             return Ok(address);
         }
@@ -165,7 +165,7 @@ impl Desk {
     }
 
     /// A wallet: also the file of its key, and the beginning of one that has tokens, a pool, a position or a job.
-    pub(crate) fn locate_wallet(&self, text: &AddressText) -> Result<Address> {
+    pub fn locate_wallet(&self, text: &AddressText) -> Result<Address> {
         match text.offline(&self.names)? {
             Some(address) => Ok(address),
             None => beginning(&text.0, "wallet", self.wallets()?),
@@ -173,7 +173,7 @@ impl Desk {
     }
 
     /// Anything that a name can be given to.
-    pub(super) fn locate_anything(&self, text: &AddressText) -> Result<Address> {
+    pub fn locate_anything(&self, text: &AddressText) -> Result<Address> {
         if let Some(address) = text.offline(&self.names)? {
             return Ok(address);
         }
@@ -183,7 +183,7 @@ impl Desk {
     }
 
     /// All wallets that have tokens, a pool, a position or a job.
-    pub(super) fn wallets(&self) -> Result<Vec<Address>> {
+    pub(crate) fn wallets(&self) -> Result<Vec<Address>> {
         let accounts = self.ledger.program_accounts(&self.program.id)?;
         let owners = accounts.iter().filter_map(|(_, account)| owner_of(&account.data)).map(Address::new_from_array);
         let holders = self.ledger.token_owners(&self.program.token_program, &self.program.mint())?;
@@ -191,7 +191,7 @@ impl Desk {
     }
 
     /// A wallet that is named, or else the one that acts.
-    pub(crate) fn owner(&self, text: Option<&AddressText>) -> Result<Address> {
+    pub fn owner(&self, text: Option<&AddressText>) -> Result<Address> {
         text.map_or_else(|| self.wallet(), |text| self.locate_wallet(text))
     }
 }
@@ -200,7 +200,7 @@ impl Desk {
 fn operated(name: &str) -> Option<PoolKind> {
     (0..=u8::MAX)
         .filter_map(PoolKind::from_byte)
-        .find(|kind| *kind != PoolKind::Attention && pool::kind_name(*kind as u8) == name)
+        .find(|kind| *kind != PoolKind::Attention && kind_name(*kind as u8) == name)
 }
 
 /// Whose an account is.

@@ -10,16 +10,19 @@ use super::tokens;
 use crate::failure::{Code, fault, refusal};
 
 /// A transaction that failed, and who wanted what.
-pub(super) struct Tried<'a> {
-    pub(super) program: &'a Program,
-    pub(super) what: &'a str,
-    pub(super) instructions: &'a [Instruction],
+pub struct Tried<'a> {
+    /// The deployment of the program.
+    pub program: &'a Program,
+    /// What was to be done, in words.
+    pub what: &'a str,
+    /// Its instructions.
+    pub instructions: &'a [Instruction],
     /// What the wallet had before.
-    pub(super) lamports: u64,
+    pub lamports: u64,
     /// Its tokens, in base units; nothing where it has no token account.
-    pub(super) tokens: Option<u64>,
+    pub tokens: Option<u64>,
     /// Whether the wallet is the one that gives tokens out of the vault.
-    pub(super) is_authority: bool,
+    pub is_authority: bool,
 }
 
 impl Tried<'_> {
@@ -100,7 +103,7 @@ pub(crate) fn error_name(program: Option<&Address>, number: u32) -> Option<Strin
 }
 
 /// A refusal in words.
-pub(super) fn explain(error: LedgerError, tried: &Tried<'_>) -> anyhow::Error {
+pub fn explain(error: LedgerError, tried: &Tried<'_>) -> anyhow::Error {
     let what = tried.what;
     if let Some(short) = short_of_sol(&error, tried) {
         return fault(Code::TooFewLamports, format!("{what}: {short}"));

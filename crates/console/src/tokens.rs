@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// An amount in base units, read from tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Amount(pub(crate) u64);
+pub struct Amount(pub u64);
 
 impl FromStr for Amount {
     type Err = String;
@@ -47,8 +47,10 @@ fn ungrouped(text: &str) -> Option<String> {
 
 /// An amount of tokens, or everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub enum Part {
+    /// Everything.
     All,
+    /// Base units.
     Amount(u64),
 }
 
@@ -62,7 +64,7 @@ impl FromStr for Part {
 
 impl Part {
     /// The shares of a pool that are worth this, rounded up, of those that somebody holds.
-    pub(crate) fn shares(self, held: u64, pool_shares: u64, pool_assets: u64) -> u64 {
+    pub fn shares(self, held: u64, pool_shares: u64, pool_assets: u64) -> u64 {
         match self {
             Part::All => held,
             Part::Amount(units) => {
@@ -74,7 +76,7 @@ impl Part {
 }
 
 /// A number with at most `decimals` decimals, counted in the last of them: "1.5" with two is 150.
-pub(super) fn decimal(text: &str, decimals: usize) -> Option<u64> {
+pub fn decimal(text: &str, decimals: usize) -> Option<u64> {
     let digits = text.replace('_', "");
     let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, "0"));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -85,7 +87,7 @@ pub(super) fn decimal(text: &str, decimals: usize) -> Option<u64> {
 }
 
 /// Base units as tokens: "1,234.5 SIP".
-pub(crate) fn show(units: u64) -> String {
+pub fn show(units: u64) -> String {
     let fraction = format!("{:09}", units % TOKEN);
     let fraction = fraction.trim_end_matches('0');
     let point = if fraction.is_empty() { "" } else { "." };
@@ -93,21 +95,21 @@ pub(crate) fn show(units: u64) -> String {
 }
 
 /// Lamports as SOL: "0.00203928 SOL".
-pub(crate) fn sol(lamports: u64) -> String {
+pub fn sol(lamports: u64) -> String {
     show(lamports).replace(" SIP", " SOL")
 }
 
-pub(crate) use sip_report::grouped;
+pub use sip_report::grouped;
 
 /// The worth of shares in base units, rounded down.
-pub(crate) fn worth(shares: u64, pool_shares: u64, pool_assets: u64) -> u64 {
+pub fn worth(shares: u64, pool_shares: u64, pool_assets: u64) -> u64 {
     let worth = u128::from(shares) * u128::from(pool_assets) / u128::from(pool_shares.max(1));
     u64::try_from(worth).unwrap_or(u64::MAX)
 }
 
 /// A percentage with at most two decimals, in basis points.
 #[derive(Clone, Copy)]
-pub(super) struct Percent(pub(super) u16);
+pub struct Percent(pub u16);
 
 impl FromStr for Percent {
     type Err = String;

@@ -104,7 +104,7 @@ fn lamports_of(account: &Option<Account>) -> u64 {
 }
 
 /// Whether an account is a wallet's: nothing but SOL.
-pub(super) fn is_wallet(account: Option<&Account>) -> bool {
+pub(crate) fn is_wallet(account: Option<&Account>) -> bool {
     account.is_some_and(|account| account.owner == SYSTEM_PROGRAM && account.data.is_empty())
 }
 
@@ -130,12 +130,12 @@ fn rented(program: &Program, account: &Account) -> (String, Option<&'static str>
 
 impl Desk {
     /// Asks before what cannot be undone; where nobody can be asked, it is refused.
-    pub(crate) fn confirm(&self, told: &str, question: &str) -> Result<()> {
+    pub fn confirm(&self, told: &str, question: &str) -> Result<()> {
         self.ask(told, question, "--yes", self.yes)
     }
 
     /// Asks a person; `option` is what does it without a question, if it was given.
-    pub(super) fn ask(&self, told: &str, question: &str, option: &str, is_given: bool) -> Result<()> {
+    pub(crate) fn ask(&self, told: &str, question: &str, option: &str, is_given: bool) -> Result<()> {
         if is_given || self.is_dry_run() {
             return Ok(());
         }
@@ -158,7 +158,7 @@ impl Desk {
     }
 
     /// Says what should be known before something is sent: to people on standard error, to programs among the notes of the outcome.
-    pub(crate) fn note(&self, text: &str) {
+    pub fn note(&self, text: &str) {
         if self.json {
             self.notes.borrow_mut().push(text.to_owned());
         } else {
@@ -168,17 +168,12 @@ impl Desk {
 
     /// Sends the instructions as one transaction (or, asked to, only simulates them) and tells what it did to the wallet's tokens and
     /// to the accounts of the protocol that are named, and what it cost.
-    pub(crate) fn act(
-        &mut self,
-        what: &str,
-        instructions: &[Instruction],
-        accounts: &[(&str, Address)],
-    ) -> Result<ExitCode> {
+    pub fn act(&mut self, what: &str, instructions: &[Instruction], accounts: &[(&str, Address)]) -> Result<ExitCode> {
         self.act_and_tell(what, instructions, accounts, &[])
     }
 
     /// As [`Desk::act`]; `notes` are lines of what follows from it, which programs get as "notes".
-    pub(crate) fn act_and_tell(
+    pub fn act_and_tell(
         &mut self,
         what: &str,
         instructions: &[Instruction],

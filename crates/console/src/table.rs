@@ -7,7 +7,8 @@ use solana_address::Address;
 
 /// One thing that a list says of an account.
 #[derive(Clone, Debug)]
-pub(crate) enum Cell {
+pub enum Cell {
+    /// As it is.
     Text(String),
     /// One of a few words, which programs get in small letters with hyphens: "in-a-round".
     Word(&'static str),
@@ -17,21 +18,28 @@ pub(crate) enum Cell {
     Told(String, Value),
     /// So many are done of all: "2 of 12"; programs get both, the first under the key with this ending.
     Of {
+        /// So many are done.
         done: u64,
+        /// Of so many.
         all: u64,
+        /// What the key of those that are done ends in.
         ending: &'static str,
     },
     /// A number as it is written, with its unit.
     Figure(String),
+    /// A number.
     Number(u64),
     /// A number that names something, such as a process.
     Plain(u64),
     /// Base units.
     Tokens(u64),
+    /// Parts of a thousand million of a SOL.
     Lamports(u64),
     /// Base units more or less.
     TokenChange(i128),
+    /// Lamports more or less.
     LamportChange(i128),
+    /// Shares of a pool.
     Shares(u64),
     /// Parts of ten thousand.
     BasisPoints(u64),
@@ -39,6 +47,7 @@ pub(crate) enum Cell {
     Billionths(u64),
     /// Bytes, which people get as MB.
     Bytes(u64),
+    /// Seconds.
     Seconds(f64),
     /// Millionths of a nat.
     MicroNats(u64),
@@ -46,30 +55,35 @@ pub(crate) enum Cell {
     Slots(u64),
     /// A point of time, and the present one.
     Slot {
+        /// The point.
         at: u64,
+        /// The present slot.
         now: u64,
     },
+    /// There is nothing to say.
     Nothing,
     /// Nothing where else stands what this is like: its key is the same.
     No(fn(u64) -> Cell),
+    /// Nothing where else stand seconds.
     NoSeconds,
 }
 
 /// What a list says of one account, by name.
-pub(crate) type Row = Vec<(&'static str, Cell)>;
+pub type Row = Vec<(&'static str, Cell)>;
 
 impl Cell {
-    pub(crate) fn text(text: impl ToString) -> Cell {
+    /// A text.
+    pub fn text(text: impl ToString) -> Cell {
         Cell::Text(text.to_string())
     }
 
     /// Whether the point of time has come.
-    pub(super) fn is_reached(&self) -> bool {
+    pub fn is_reached(&self) -> bool {
         !matches!(self, Cell::Slot { at, now } if at > now)
     }
 
     /// As people read it.
-    pub(super) fn show(&self) -> String {
+    pub fn show(&self) -> String {
         match self {
             Cell::Text(text) | Cell::Figure(text) | Cell::Told(text, _) => text.clone(),
             Cell::Word(word) => (*word).to_owned(),
@@ -99,7 +113,7 @@ impl Cell {
     }
 
     /// As [`Cell::show`], and by the clock when that will be.
-    pub(crate) fn show_in_full(&self) -> String {
+    pub fn show_in_full(&self) -> String {
         match self {
             Cell::Slot { at, now } if at > now => {
                 let clock = pace::clock(at - now).map(|clock| format!(", {clock}")).unwrap_or_default();
@@ -162,7 +176,7 @@ fn signed(change: i128, show: fn(u64) -> String) -> String {
 
 /// As an object, whose keys end in the unit: "own bond" is `ownBondBaseUnits`; parts of ten thousand end in `Bps`, parts of a thousand million
 /// in `Billionths`, millionths of a nat in `MicroNats`.
-pub(crate) fn object(row: &Row) -> Value {
+pub fn object(row: &Row) -> Value {
     let fields = row.iter().flat_map(|(name, cell)| {
         let mut key = String::new();
         for (index, word) in name.split([' ', '-']).enumerate() {
@@ -183,7 +197,7 @@ pub(crate) fn object(row: &Row) -> Value {
 const SHORT_ADDRESS: usize = 8;
 
 /// A list for people: a table where that fits, with short addresses if need be, else a card for each row.
-pub(crate) fn list(rows: &[Row], columns: Option<usize>) -> String {
+pub fn list(rows: &[Row], columns: Option<usize>) -> String {
     let whole = table(rows);
     let Some(columns) = columns else { return whole };
     let fits = |text: &str| text.lines().all(|line| line.chars().count() <= columns);
@@ -237,7 +251,7 @@ fn table(rows: &[Row]) -> String {
 const VALUE_COLUMNS: usize = 46;
 
 /// One thing in full: a line for each name, wrapped to the columns that there are.
-pub(crate) fn card(row: &[(&str, Cell)], columns: Option<usize>) -> String {
+pub fn card(row: &[(&str, Cell)], columns: Option<usize>) -> String {
     let width = row.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for (name, cell) in row {

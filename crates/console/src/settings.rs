@@ -9,7 +9,7 @@ use super::tokens::{self, Amount};
 use crate::words::wrong;
 
 /// Where a setting is kept.
-pub(super) enum Field<'a> {
+enum Field<'a> {
     Tokens(&'a mut u64),
     Slots(&'a mut u64),
     Count(&'a mut u64),
@@ -19,9 +19,9 @@ pub(super) enum Field<'a> {
 }
 
 /// One thing that governance may set.
-pub(super) struct Setting<T> {
+pub struct Setting<T> {
     /// As lists say it; on the command line with dashes.
-    pub(super) name: &'static str,
+    pub name: &'static str,
     field: fn(&mut T) -> Field<'_>,
 }
 
@@ -30,7 +30,7 @@ const fn setting<T>(name: &'static str, field: fn(&mut T) -> Field<'_>) -> Setti
 }
 
 /// All parameters.
-pub(super) const PARAMETERS: [Setting<Parameters>; 48] = [
+pub const PARAMETERS: [Setting<Parameters>; 48] = [
     setting("round reward", |p| Field::Tokens(&mut p.round_reward)),
     setting("dispute bond", |p| Field::Tokens(&mut p.dispute_bond)),
     setting("minimum own bond", |p| Field::Tokens(&mut p.minimum_self_bond)),
@@ -85,7 +85,7 @@ pub(super) const PARAMETERS: [Setting<Parameters>; 48] = [
 ];
 
 /// The schedule of emission.
-pub(super) const SCHEDULE: [Setting<Schedule>; 13] = [
+pub const SCHEDULE: [Setting<Schedule>; 13] = [
     setting("epoch slots", |s| Field::Slots(&mut s.epoch_slots)),
     setting("first cap for stake", |s| Field::Tokens(&mut s.first_caps[STAKING])),
     setting("first cap for nodes", |s| Field::Tokens(&mut s.first_caps[NODES])),
@@ -102,7 +102,7 @@ pub(super) const SCHEDULE: [Setting<Schedule>; 13] = [
 ];
 
 /// State that governance sets, with the hard bounds of each value.
-pub(super) trait Bounded: Copy + 'static {
+pub trait Bounded: Copy + 'static {
     /// All that can be set.
     const SETTINGS: &'static [Setting<Self>];
 
@@ -138,7 +138,7 @@ impl Bounded for Schedule {
 }
 
 /// Checks values against their hard bounds; says which one lies outside, and where it may lie.
-pub(super) fn check<T: Bounded>(state: &T) -> Result<()> {
+pub fn check<T: Bounded>(state: &T) -> Result<()> {
     let mut outside = Vec::new();
     state.each_bound(&mut |name, value, least, most| {
         if !(least..=most).contains(&value) {
@@ -164,7 +164,7 @@ pub(super) fn check<T: Bounded>(state: &T) -> Result<()> {
 
 impl<T: Copy> Setting<T> {
     /// Its value and what that counts.
-    pub(super) fn read(&self, state: &T) -> (u64, Unit) {
+    pub fn read(&self, state: &T) -> (u64, Unit) {
         match (self.field)(&mut { *state }) {
             Field::Tokens(value) => (*value, Unit::Tokens),
             Field::Slots(value) => (*value, Unit::Slots),
@@ -197,7 +197,7 @@ impl<T: Copy> Setting<T> {
 }
 
 /// Carries out "round-reward=5000", and the like.
-pub(super) fn assign<T: Copy>(settings: &[Setting<T>], state: &mut T, assignment: &str) -> Result<()> {
+pub fn assign<T: Copy>(settings: &[Setting<T>], state: &mut T, assignment: &str) -> Result<()> {
     let Some((name, value)) = assignment.split_once('=') else {
         return Err(wrong(format!("\"{assignment}\" is no change; expected NAME=VALUE")));
     };
@@ -210,7 +210,7 @@ pub(super) fn assign<T: Copy>(settings: &[Setting<T>], state: &mut T, assignment
 }
 
 /// What differs, in words: "round reward 10,000 SIP → 5,000 SIP, …".
-pub(super) fn differences<T: Copy>(settings: &[Setting<T>], before: &T, after: &T) -> String {
+pub fn differences<T: Copy>(settings: &[Setting<T>], before: &T, after: &T) -> String {
     let mut parts = Vec::new();
     for setting in settings {
         let [(old, unit), (new, _)] = [before, after].map(|state| setting.read(state));

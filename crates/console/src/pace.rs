@@ -10,7 +10,7 @@ static SLOT_MICROSECONDS: AtomicU64 = AtomicU64::new(400_000);
 const DAY_SECONDS: f64 = 86_400.0;
 
 /// From now on slots are this long.
-pub(crate) fn measure(microseconds: u64) {
+pub fn measure(microseconds: u64) {
     SLOT_MICROSECONDS.store(microseconds, Ordering::Relaxed);
 }
 
@@ -20,7 +20,7 @@ fn seconds(slots: u64) -> Option<f64> {
 }
 
 /// Slots of so many days; of a chain whose slots pass when a client asks, as many as if one took 0.4 seconds.
-pub(super) fn slots_of_days(days: f64) -> u64 {
+pub fn slots_of_days(days: f64) -> u64 {
     let micros = match SLOT_MICROSECONDS.load(Ordering::Relaxed) {
         0 => 400_000,
         micros => micros,
@@ -29,12 +29,12 @@ pub(super) fn slots_of_days(days: f64) -> u64 {
 }
 
 /// A span of time: "1.5 days".
-pub(crate) fn span(slots: u64) -> String {
+pub fn span(slots: u64) -> String {
     seconds(slots).map_or_else(|| format!("{} slots, which pass when a client asks", grouped(slots)), told)
 }
 
 /// From now to a slot: "about 1.5 days".
-pub(super) fn about(slots: u64) -> String {
+pub fn about(slots: u64) -> String {
     match seconds(slots) {
         Some(seconds) => format!("about {}", told(seconds)),
         None => format!("{} slots, which pass when a client asks", grouped(slots)),
@@ -42,7 +42,7 @@ pub(super) fn about(slots: u64) -> String {
 }
 
 /// Seconds in words: "5 minutes".
-pub(crate) fn told(seconds: f64) -> String {
+pub fn told(seconds: f64) -> String {
     let decimals = |value: f64, places: i32| {
         let scale = 10f64.powi(places);
         let scaled = (value * scale).round() as u64;
@@ -68,7 +68,7 @@ pub(crate) fn told(seconds: f64) -> String {
 }
 
 /// When that many slots will have passed: "2026-12-01 16:05 UTC"; nothing where nobody knows.
-pub(super) fn clock(slots: u64) -> Option<String> {
+pub fn clock(slots: u64) -> Option<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
     let then = now + seconds(slots)?;
     // Further away a date says nothing.
@@ -76,7 +76,7 @@ pub(super) fn clock(slots: u64) -> Option<String> {
 }
 
 /// A point of Unix time: "2026-12-01 16:05 UTC".
-pub(super) fn utc(unix_seconds: u64) -> String {
+pub fn utc(unix_seconds: u64) -> String {
     let (day, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
     // Days from the first of March of year 0, in eras of 400 years.
     let from_march = day + 719_468;

@@ -21,11 +21,14 @@ use super::table::Cell;
 
 /// What a number counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
+pub enum Unit {
     /// Base units.
     Tokens,
+    /// Lamports.
     Lamports,
+    /// Shares of a pool.
     Shares,
+    /// Things.
     Plain,
     /// A point of time.
     Slot,
@@ -39,7 +42,7 @@ pub(super) enum Unit {
 
 impl Unit {
     /// A number of this unit; `now` is the present slot.
-    pub(super) fn cell(self, value: u64, now: u64) -> Cell {
+    pub fn cell(self, value: u64, now: u64) -> Cell {
         match self {
             Unit::Tokens => Cell::Tokens(value),
             Unit::Lamports => Cell::Lamports(value),
@@ -68,10 +71,10 @@ impl Unit {
 }
 
 /// What an account says in numbers, by name.
-pub(super) type Figures = BTreeMap<&'static str, (u64, Unit)>;
+pub(crate) type Figures = BTreeMap<&'static str, (u64, Unit)>;
 
 /// The numbers of an account that somebody who acts on it cares about.
-pub(super) fn figures(program: &Program, account: &solana_account::Account) -> Figures {
+pub(crate) fn figures(program: &Program, account: &solana_account::Account) -> Figures {
     use Unit::{Plain, Shares, Slot, Tokens};
     let data = &account.data;
     let mut figures = Figures::new();
@@ -152,7 +155,7 @@ pub(super) fn figures(program: &Program, account: &solana_account::Account) -> F
 
 /// One number of one account before and after.
 #[derive(PartialEq)]
-pub(super) struct Change<'a> {
+pub(crate) struct Change<'a> {
     name: &'a str,
     address: &'a Address,
     figure: &'a str,
@@ -162,7 +165,7 @@ pub(super) struct Change<'a> {
 }
 
 /// What differs between the numbers of an account before and after.
-pub(super) fn changes<'a>(
+pub(crate) fn changes<'a>(
     name: &'a str,
     address: &'a Address,
     before: &'a Figures,
@@ -187,7 +190,7 @@ pub(super) fn changes<'a>(
 
 impl Change<'_> {
     /// Amounts are texts of decimal digits, since they may be more than 2⁵³.
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let value = |value: u64| match self.unit {
             Unit::Tokens | Unit::Lamports | Unit::Shares => json!(value.to_string()),
             _ => json!(value),
@@ -203,12 +206,12 @@ impl Change<'_> {
     }
 
     /// Which account it is.
-    pub(super) fn of(&self) -> (&str, &Address) {
+    pub(crate) fn of(&self) -> (&str, &Address) {
         (self.name, self.address)
     }
 
     /// "position, pending  0 SIP → 5 SIP"; `now` is the present slot. Where accounts have one name, the beginning of its address follows it.
-    pub(super) fn show(&self, is_one_of_several: bool, now: u64) -> String {
+    pub(crate) fn show(&self, is_one_of_several: bool, now: u64) -> String {
         let short: String = self.address.to_string().chars().take(8).collect();
         let which = if is_one_of_several { format!(" {short}…") } else { String::new() };
         let name = format!("{}{which}, {}", self.name, self.figure);

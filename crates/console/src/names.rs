@@ -19,12 +19,12 @@ const MOST_LETTERS: usize = 32;
 
 /// Names of addresses.
 #[derive(Default)]
-pub(crate) struct Names {
+pub struct Names {
     addresses: BTreeMap<String, Address>,
 }
 
 /// Where the names are: `$SIP_NAMES`, or `sip/names.json` among the user's settings.
-pub(crate) fn path() -> Option<PathBuf> {
+pub fn path() -> Option<PathBuf> {
     let settings = || {
         let folder = variable("XDG_CONFIG_HOME").map(PathBuf::from);
         folder.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")))
@@ -34,7 +34,7 @@ pub(crate) fn path() -> Option<PathBuf> {
 
 impl Names {
     /// The names of the user; none where there is no file.
-    pub(crate) fn read() -> Result<Names> {
+    pub fn read() -> Result<Names> {
         let Some(path) = path().filter(|path| path.exists()) else { return Ok(Names::default()) };
         let shown = shown_path(&path);
         let text =
@@ -64,7 +64,7 @@ impl Names {
     }
 
     /// Gives an address a name; one that is another's already has to be forgotten first, for that is what somebody means who sends by name.
-    pub(crate) fn add(&mut self, name: &str, address: Address) -> Result<()> {
+    pub fn add(&mut self, name: &str, address: Address) -> Result<()> {
         let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
         let is_name =
             (1..=MOST_LETTERS).contains(&name.len()) && name.chars().all(is_plain) && name.parse::<Address>().is_err();
@@ -85,7 +85,7 @@ impl Names {
     }
 
     /// Forgets a name, and says whose it was.
-    pub(crate) fn remove(&mut self, name: &str) -> Result<Address> {
+    pub fn remove(&mut self, name: &str) -> Result<Address> {
         let Some(address) = self.addresses.remove(name) else {
             let said = format!("there is no name \"{name}\"; \"sip wallet names\" lists those that there are");
             return Err(fault(Code::NotAnAddress, said));
@@ -95,12 +95,12 @@ impl Names {
     }
 
     /// All names with their addresses.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Address)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Address)> {
         self.addresses.iter().map(|(name, address)| (&**name, address))
     }
 
     /// The address of a name.
-    pub(crate) fn address(&self, name: &str) -> Option<Address> {
+    pub fn address(&self, name: &str) -> Option<Address> {
         self.addresses.get(name).copied()
     }
 
@@ -110,19 +110,19 @@ impl Names {
     }
 
     /// A list of them.
-    pub(crate) fn rows(&self) -> Vec<Row> {
+    pub fn rows(&self) -> Vec<Row> {
         let row =
             |(name, address): (&String, &Address)| vec![("name", Cell::text(name)), ("address", Cell::text(address))];
         self.addresses.iter().map(row).collect()
     }
 
     /// A row of a list with names in place of addresses, for people.
-    pub(super) fn in_list(&self, row: &Row) -> Row {
+    pub(crate) fn in_list(&self, row: &Row) -> Row {
         self.put_into(row, |name, _| name.to_owned())
     }
 
     /// A row of a card with names beside addresses, for people.
-    pub(super) fn in_card(&self, row: &Row) -> Row {
+    pub(crate) fn in_card(&self, row: &Row) -> Row {
         self.put_into(row, |name, address| format!("{address} ({name})"))
     }
 

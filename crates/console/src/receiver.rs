@@ -8,17 +8,17 @@ use crate::failure::{Code, fault};
 
 /// Whether an address may be one that looks like a mistake.
 #[derive(Clone, Copy, clap::Args)]
-pub(super) struct Anyway {
+pub struct Anyway {
     /// Use an address that is a program or a program's, the beginning of another, or one that nothing on the chain has used
     #[arg(long)]
-    pub(super) anyway: bool,
+    pub anyway: bool,
 }
 
 impl Desk {
     /// The wallet that is to get something. Refused unless `anyway`: a program, or an account that a program owns, from which nobody can sign;
     /// and what is written in full but is only the beginning of an address that is known. For an address that nothing on this chain has ever
     /// used, which a mistyped one looks like, a person is asked.
-    pub(super) fn receiver(&self, text: &AddressText, anyway: Anyway) -> Result<Address> {
+    pub fn receiver(&self, text: &AddressText, anyway: Anyway) -> Result<Address> {
         let receiver = self.locate_wallet(text)?;
         self.require_wallet(&receiver, anyway)?;
         if !text.is_written_out() || self.is_used(&receiver)? {
@@ -41,7 +41,7 @@ impl Desk {
     }
 
     /// Refuses an address that no wallet has: a program, or an account that a program owns, from which nobody can sign.
-    pub(super) fn require_wallet(&self, address: &Address, anyway: Anyway) -> Result<()> {
+    pub(crate) fn require_wallet(&self, address: &Address, anyway: Anyway) -> Result<()> {
         let Some(account) = self.ledger.account(address)?.filter(|_| !anyway.anyway) else { return Ok(()) };
         let said = if account.executable {
             format!("{address} is a program and no wallet; --anyway uses it all the same")
