@@ -15,6 +15,7 @@ pub mod node;
 mod pause;
 mod players;
 mod record;
+mod reveals;
 mod send;
 mod source;
 mod states;
@@ -25,6 +26,7 @@ pub use books::{Balance, Books, Page};
 pub use crew::{Came, Crew};
 pub use hands::{Found, Hands};
 pub use record::{Known as Tally, Record};
+pub use reveals::false_reveals;
 pub use source::{Match, Source, registered, require_version};
 pub use states::{FolderStates, NetStates, Root, States, Tell, Wanted};
 

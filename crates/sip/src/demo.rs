@@ -7,8 +7,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::run::Run;
 use sip_console::words::wrong;
+use sip_demo::Run;
 use sip_manifest::folder::Store;
 use sip_manifest::place::{hold, keep_apart, quoted};
 use sip_manifest::prepare;

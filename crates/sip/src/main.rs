@@ -1,13 +1,11 @@
 //! The command line of the Staked Intelligence Protocol.
 
-mod archive;
 mod audit;
 mod chain;
 mod demo;
 mod dispute;
 mod emission;
 mod eval;
-mod exported;
 mod finetune;
 mod generate;
 mod graph;
@@ -21,7 +19,6 @@ mod pages;
 mod post;
 mod quality;
 mod remote;
-mod run;
 mod security;
 #[cfg(test)]
 mod strangers;

@@ -1,7 +1,6 @@
 //! `sip audit`: a watchtower that follows jobs, replays what was claimed, convicts liars, and acts for an auditor.
 
 mod data;
-pub(crate) mod folder;
 mod operator;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -23,10 +22,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data::{DataDemands, withheld_data};
-use folder::Folder;
 use operator::check_operator;
 pub(crate) use operator::read_chain;
 use sip_console::{named_program, no_wallet, reach, variable, wallet_key};
+use sip_demo::Folder;
 use sip_manifest::folder::{Store, read_manifest};
 use sip_manifest::machine::Machine;
 use sip_manifest::place::hold_of;

@@ -3,12 +3,12 @@
 mod closed;
 mod story;
 
-use super::folder::restore;
 use super::*;
-use crate::run::Run;
-use crate::run::setup::people;
-use crate::run::world::Person;
 use sip_data::Mixture;
+use sip_demo::Person;
+use sip_demo::Run;
+use sip_demo::people;
+use sip_demo::restore;
 use sip_ledger::LedgerError;
 use sip_ledger::{Receipt, RemoteError, Statistics};
 use sip_localnet::{Config, Localnet};
@@ -62,7 +62,7 @@ fn settings(cheats: Vec<Fraud>) -> Settings {
 }
 
 /// A run whose first round is in its audit, saved; also gives what each trainer committed.
-fn in_audit(folder: &Path, cheats: Vec<Fraud>) -> (Run, Vec<crate::run::round::Committed>) {
+fn in_audit(folder: &Path, cheats: Vec<Fraud>) -> (Run, Vec<sip_demo::Committed>) {
     let store = Store::new(folder);
     let mut settings = settings(cheats);
     prepare::tokenize(&mut settings, &[], 60_000, &store, &|_| ()).unwrap();

@@ -1,11 +1,11 @@
 //! The people of a job, each with a machine of its own, and the turns in which they act.
 
-use crate::audit::folder::restore;
-use crate::run::Run;
-use crate::run::setup::{chain, job_address};
-use crate::run::staged::stage;
-use crate::run::world::Person;
 use sip_client::Program;
+use sip_demo::Person;
+use sip_demo::Run;
+use sip_demo::restore;
+use sip_demo::stage;
+use sip_demo::{chain, job_address};
 use sip_driver::{Bench, Books, Came, Crew, FolderStates, Hands, Live, Memory, Record, SLOT, Source, is_lost};
 use sip_ledger::Ledger as _;
 use sip_manifest::folder::Store;

@@ -3,6 +3,7 @@
 
 use anyhow::{Result, bail, ensure};
 use sip_data::{Mixture, hex};
+use sip_driver::false_reveals;
 use sip_manifest::exchange::Applied;
 use sip_manifest::machine::Machine;
 use sip_manifest::prepare::Prepared;
@@ -19,10 +20,9 @@ use sip_report::{Progress, count};
 use solana_address::Address;
 use std::sync::Arc;
 
+use super::Difference;
 use super::snapshot::Snapshot;
-use super::{Difference, reveals};
 use crate::remote::{Remote, Supply};
-use crate::run::round::rule;
 
 /// What was replayed.
 #[derive(Default)]
@@ -119,7 +119,7 @@ impl<'a> Replay<'a> {
             seed_now = round.following_seed::<HostSha256>();
             let is_newest = number == self.job.next_round;
             // The next seed waits for slots after the closing, and for somebody to bring them.
-            if let Some(difference) = reveals(round)
+            if let Some(difference) = false_reveals(round)
                 && !(is_newest && round.seed_status == seed::PENDING)
             {
                 return Ok(Some(difference));
@@ -259,7 +259,8 @@ impl<'a> Replay<'a> {
 
     fn scores(&mut self, base: &Arc<State>, round: &Round) -> Result<Difference> {
         let run = self.scorer.train(&SegmentTask::scoring(base, &self.machine.threads)?, None, &mut |_| true)?;
-        let scores = evaluation::scores(&self.job.spec, &scoring::sums(&run.end)).map_err(rule)?;
+        let scores =
+            evaluation::scores(&self.job.spec, &scoring::sums(&run.end)).map_err(|error| anyhow::anyhow!("{error}"))?;
         for (domain, (score, on_chain)) in
             self.prepared.manifest.domains.iter().zip(scores.into_iter().zip(round.scores))
         {

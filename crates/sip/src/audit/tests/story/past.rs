@@ -76,7 +76,7 @@ fn convict_lie(run: &mut Run, job: &Address, (index, committed): &(u32, Vec<Comm
     let account: Segment = run.world.read(&lie.address).unwrap();
     let claimed = (&lie.work.leaves[..], &account.claim.end_root);
     let audit = run.worker.audit(&lie.task, claimed, &[], &mut |_| true).unwrap();
-    let view = crate::run::court::View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
+    let view = sip_demo::View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
     let round = run.world.program.round(job, *index);
     run.dispute_segment(auditor, lie, view, job, &round, 1).unwrap();
 }

@@ -1,14 +1,28 @@
-//! A run: people on an embedded ledger train a model, round by round, and what they do is saved after each.
+//! A run: people on an embedded ledger train a model, round by round, and what they do is saved after each; and how such a run is verified.
+//!
+//! [`Run`] is a run under way, with its [`World`] of [`Person`]s; [`verify()`] replays what a folder says of one, and [`Folder`] is its ledger for others.
 
-pub(crate) mod again;
+mod again;
+mod archive;
 mod checked;
-pub(crate) mod court;
-pub(crate) mod finish;
-pub(crate) mod journal;
-pub(crate) mod round;
-pub(crate) mod setup;
-pub(crate) mod staged;
-pub(crate) mod world;
+mod court;
+mod exported;
+mod finish;
+mod folder;
+mod journal;
+mod round;
+mod setup;
+mod staged;
+mod verify;
+mod world;
+
+pub use court::View;
+pub use folder::{Folder, restore};
+pub use round::Committed;
+pub use setup::{chain, dataset_addresses, job_address, people};
+pub use staged::stage;
+pub use verify::{Difference, Replayed, Undone, verify};
+pub use world::{InstructionLog, Person, Sent, World};
 
 use anyhow::{Result, bail, ensure};
 use sip_manifest::machine::Machine;
@@ -26,24 +40,30 @@ use journal::Journal;
 use sip_manifest::exchange::Applied;
 use sip_manifest::folder::{Store, read_json, read_settings, write_json};
 use sip_report::Progress;
-use world::World;
 
 /// A run under way.
-pub(crate) struct Run {
+pub struct Run {
+    /// What it was begun with.
     pub settings: Settings,
+    /// Its folder.
     pub store: Store,
+    /// This machine.
     pub machine: Machine,
+    /// What it computes with.
     pub prepared: Prepared,
+    /// The ledger, and everyone on it.
     pub world: World,
-    pub journal: Journal,
+    pub(crate) journal: Journal,
+    /// Computes segments.
     pub worker: Worker,
     /// Computes scoring runs.
     pub scorer: Worker,
+    /// What the next round starts from.
     pub base: Arc<State>,
-    pub progress: Progress,
-    pub stop: Stop,
+    pub(crate) progress: Progress,
+    pub(crate) stop: Stop,
     /// Whose lie the round that runs is built on, so that it will be undone: it lies again, and nothing else is staged.
-    pub doomed: Option<usize>,
+    pub(crate) doomed: Option<usize>,
     started: Instant,
     /// What trainers go on from beside the base.
     pub applied: Applied,
@@ -62,7 +82,10 @@ fn checkpoint_steps(state_bytes: usize, inner_steps: u32) -> u32 {
 
 impl Run {
     /// Builds the ledger, with everyone on it, and saves it as round 0.
-    pub(crate) fn begin(settings: Settings, store: Store, progress: Progress, stop: Stop) -> Result<Run> {
+    ///
+    /// # Errors
+    /// The ledger's and the file system's.
+    pub fn begin(settings: Settings, store: Store, progress: Progress, stop: Stop) -> Result<Run> {
         write_json(&store.settings(), &settings)?;
         let machine = Machine::from_environment()?;
         let prepared = prepare::prepare(&settings, &store, &machine)?;
@@ -81,7 +104,10 @@ impl Run {
     }
 
     /// Goes on from the last finished round.
-    pub(crate) fn resume(store: Store, progress: Progress, stop: Stop) -> Result<Run> {
+    ///
+    /// # Errors
+    /// Where the folder holds no run that can go on.
+    pub fn resume(store: Store, progress: Progress, stop: Stop) -> Result<Run> {
         let rounds = store.latest()?;
         let settings = read_settings(&store)?;
         let machine = Machine::from_environment()?;
@@ -113,7 +139,7 @@ impl Run {
     }
 
     /// Whether a folder holds a run that could go on.
-    pub(crate) fn is_unfinished(store: &Store) -> bool {
+    pub fn is_unfinished(store: &Store) -> bool {
         let rounds = read_json::<Settings>(&store.settings()).map(|settings| settings.rounds);
         matches!((rounds, store.latest()), (Ok(rounds), Ok(done)) if done < rounds)
     }
@@ -173,7 +199,10 @@ impl Run {
     }
 
     /// Plays all rounds that are left.
-    pub(crate) fn play(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The ledger's; a stop that was asked for; a round that comes to nothing five times.
+    pub fn play(&mut self) -> Result<()> {
         let mut repeats = 0;
         while self.journal.rounds_done < self.settings.rounds {
             if self.stop.requested() {
@@ -198,7 +227,10 @@ impl Run {
     }
 
     /// Saves ledger, base and journal, the journal last: it says that the others are there.
-    pub(crate) fn save(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn save(&mut self) -> Result<()> {
         let rounds = self.journal.rounds_done;
         self.base.save(&self.store.base(rounds))?;
         for (place, update) in &self.applied {

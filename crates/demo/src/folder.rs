@@ -14,13 +14,18 @@ use sip_manifest::folder::Store;
 use sip_svm::PROGRAM_ELF;
 
 /// The ledger of a run in its folder, saved after every transaction.
-pub(super) struct Folder {
-    pub(super) ledger: Embedded,
+pub struct Folder {
+    /// The ledger as it is now.
+    pub ledger: Embedded,
     path: PathBuf,
 }
 
 impl Folder {
-    pub(super) fn open(store: &Store) -> Result<Folder> {
+    /// The newest ledger of a folder.
+    ///
+    /// # Errors
+    /// Where the folder holds no ledger.
+    pub fn open(store: &Store) -> Result<Folder> {
         let path = store.ledger(store.latest()?);
         Ok(Folder { ledger: restore(&path)?, path })
     }
@@ -30,7 +35,11 @@ impl Folder {
     }
 }
 
-pub(crate) fn restore(path: &Path) -> Result<Embedded, LedgerError> {
+/// A ledger as it was saved.
+///
+/// # Errors
+/// Where the file holds no ledger.
+pub fn restore(path: &Path) -> Result<Embedded, LedgerError> {
     Embedded::restore(path, Program::default().id, PROGRAM_ELF)
 }
 

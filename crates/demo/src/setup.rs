@@ -58,7 +58,7 @@ pub(crate) fn salt(seed: u64, name: &str, round: u32) -> [u8; 32] {
 }
 
 /// Everyone who takes part; the same people for the same settings.
-pub(crate) fn people(settings: &Settings) -> Vec<Person> {
+pub fn people(settings: &Settings) -> Vec<Person> {
     let mut people = Vec::new();
     let mut add = |role: &'static str, count: usize, name: &dyn Fn(usize) -> String| {
         for number in 0..count {
@@ -89,7 +89,7 @@ pub(crate) fn people(settings: &Settings) -> Vec<Person> {
 }
 
 /// The hash chain of an auditor of a run.
-pub(crate) fn chain(settings: &Settings, name: &str) -> HashChain {
+pub fn chain(settings: &Settings, name: &str) -> HashChain {
     HashChain::from_secret(secret(settings.seed, "chain", name), settings.rounds as usize * 4 + 32)
 }
 
@@ -128,12 +128,15 @@ pub(crate) fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
 }
 
 /// The job's address.
-pub(crate) fn job_address(world: &World) -> Address {
+pub fn job_address(world: &World) -> Address {
     world.program.job(&world.people[0].wallet(), 0)
 }
 
 /// The addresses of the run's datasets by domain.
-pub(crate) fn dataset_addresses(world: &World, prepared: &Prepared) -> Result<Vec<Address>> {
+///
+/// # Errors
+/// Where a provider operates no pool.
+pub fn dataset_addresses(world: &World, prepared: &Prepared) -> Result<Vec<Address>> {
     let texts = prepared.task.domains.iter().zip(&prepared.heldout);
     let providers = world.with_role(PROVIDER).into_iter().zip(texts);
     providers

@@ -38,12 +38,18 @@ use sip_report::summary::{BaseUnits, RoundSummary, SegmentSummary};
 const LIE_MICRO_NATS: u64 = 400_000;
 
 /// A segment as its trainer keeps it.
-pub(crate) struct Committed {
+pub struct Committed {
+    /// Whose it is.
     pub trainer: usize,
+    /// Its account.
     pub address: Address,
+    /// What was to be computed.
     pub task: SegmentTask,
+    /// What its trainer did instead.
     pub cheat: Option<Cheat>,
+    /// What it computed.
     pub work: Segment,
+    /// Who drew it.
     pub audited_by: Vec<usize>,
     /// What the first replay kept, if it found the segment true.
     pub checkpoints: Option<Checkpoints>,
@@ -77,7 +83,10 @@ pub(crate) struct Scored {
 
 impl Run {
     /// Plays the next round to its end; false if it came to nothing, or was undone, and has to be repeated.
-    pub(crate) fn round(&mut self) -> Result<bool> {
+    ///
+    /// # Errors
+    /// The ledger's, and those of the work.
+    pub fn round(&mut self) -> Result<bool> {
         let Some(scored) = self.play_to_score()? else { return Ok(false) };
         if self.is_late(&scored)? {
             self.convict_late(scored)?;
@@ -157,7 +166,10 @@ impl Run {
     }
 
     /// Every eligible trainer computes its segment.
-    pub(crate) fn train(&mut self, opened: &Round, mixture: &Mixture, number: u32) -> Result<Vec<Committed>> {
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub fn train(&mut self, opened: &Round, mixture: &Mixture, number: u32) -> Result<Vec<Committed>> {
         let program = self.world.program;
         let round_address = program.round(&Address::new_from_array(opened.job), opened.index);
         let trainers: Vec<usize> = self
@@ -244,7 +256,10 @@ impl Run {
     }
 
     /// Commits a segment on chain.
-    pub(crate) fn commit(&mut self, segment: &Committed, job: &Address, round: &Address) -> Result<()> {
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub fn commit(&mut self, segment: &Committed, job: &Address, round: &Address) -> Result<()> {
         let person = &self.world.people[segment.trainer];
         let claim = SegmentClaim {
             start_root: segment.task.base.root(),

@@ -27,8 +27,10 @@ use sip_report::summary::{DisputeLevel, DisputeSummary};
 const MOVES_MAX: usize = 200;
 
 /// What a side runs again, and which leaves it believes true: honestly, or with a lie.
-pub(crate) struct View {
+pub struct View {
+    /// The lie.
     pub cheat: Option<Cheat>,
+    /// The leaves.
     pub leaves: Vec<Leaf>,
     /// Where the segment stops, if it does; the leaves are then those before it.
     pub fault: Option<FaultPlace>,
@@ -124,7 +126,10 @@ impl Run {
 
     /// Accuses a segment and plays both sides to the verdict: the trainer's from what it committed, the challenger's from its own
     /// view.
-    pub(crate) fn dispute_segment(
+    ///
+    /// # Errors
+    /// The ledger's, and those of a replay.
+    pub fn dispute_segment(
         &mut self,
         challenger: usize,
         committed: &Committed,

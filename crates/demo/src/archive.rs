@@ -8,7 +8,7 @@ use solana_address::Address;
 use std::cell::Cell;
 use std::fs;
 
-use crate::run::world::World;
+use crate::world::World;
 use sip_manifest::folder::Store;
 
 /// The archive of a run.

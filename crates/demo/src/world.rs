@@ -29,9 +29,12 @@ use std::collections::BTreeMap;
 const COMPUTE_UNITS: u32 = 1_400_000;
 
 /// Someone on the ledger.
-pub(crate) struct Person {
+pub struct Person {
+    /// "trainer 1".
     pub name: String,
+    /// What the person is.
     pub role: &'static str,
+    /// The key of its wallet.
     pub keypair: Keypair,
     /// The pool that the person operates.
     pub pool: Option<(PoolKind, Address)>,
@@ -40,39 +43,47 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    pub(crate) fn wallet(&self) -> Address {
+    /// Its wallet.
+    pub fn wallet(&self) -> Address {
         self.keypair.pubkey()
     }
 
     /// The pool's address; everyone who is asked for one has one.
-    pub(crate) fn pool(&self) -> Result<Address> {
+    ///
+    /// # Errors
+    /// Where the person operates none.
+    pub fn pool(&self) -> Result<Address> {
         self.pool.map(|(_, address)| address).with_context(|| format!("{} operates no pool", self.name))
     }
 
     /// The person's seat in a round.
-    pub(crate) fn seat(&self) -> Result<sip_client::Seat> {
+    pub fn seat(&self) -> Result<sip_client::Seat> {
         Ok(sip_client::Seat { operator: self.wallet(), pool: self.pool()?, place: self.place })
     }
 }
 
 /// How often an instruction was sent, and what each transaction with it took.
-pub(crate) type InstructionLog = BTreeMap<String, Vec<u64>>;
+pub type InstructionLog = BTreeMap<String, Vec<u64>>;
 
 /// The ledger with everyone on it.
-pub(crate) struct World {
+pub struct World {
+    /// The ledger.
     pub ledger: Embedded,
+    /// The deployment of the program on it.
     pub program: Program,
+    /// Everyone.
     pub people: Vec<Person>,
+    /// What was sent.
     pub log: InstructionLog,
 }
 
 /// What several transactions took.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sent {
+pub struct Sent {
     /// How many.
-    pub(crate) transactions: u32,
+    pub transactions: u32,
     /// Of all of them.
-    pub(crate) compute_units: u64,
+    pub compute_units: u64,
 }
 
 impl World {
@@ -93,19 +104,22 @@ impl World {
     }
 
     /// Everyone of a role, by index.
-    pub(crate) fn with_role(&self, role: &str) -> Vec<usize> {
+    pub fn with_role(&self, role: &str) -> Vec<usize> {
         (0..self.people.len()).filter(|&p| self.people[p].role == role).collect()
     }
 
     /// Sends one instruction as one transaction, signed and paid by a person.
-    pub(crate) fn send(&mut self, person: usize, instruction: Instruction) -> Result<Receipt> {
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub fn send(&mut self, person: usize, instruction: Instruction) -> Result<Receipt> {
         let name = instruction_name(&self.program, &instruction);
         self.transact(person, &name, &[instruction]).map_err(|error| explain(error, &name, &self.people[person].name))
     }
 
     /// Sends instructions in as few transactions as they fit into, and says how many those are and what they take; nothing if the program
     /// refuses one of them, and the later ones are not sent then.
-    pub(crate) fn attempt_all(&mut self, person: usize, instructions: Vec<Instruction>) -> Result<Option<Sent>> {
+    pub fn attempt_all(&mut self, person: usize, instructions: Vec<Instruction>) -> Result<Option<Sent>> {
         let mut sent = Sent::default();
         for transaction in pack(&self.people[person].wallet(), instructions) {
             let names: Vec<String> =
@@ -133,7 +147,10 @@ impl World {
     }
 
     /// The state of an account.
-    pub(crate) fn read<T: Account>(&self, address: &Address) -> Result<T> {
+    ///
+    /// # Errors
+    /// Where there is no such account.
+    pub fn read<T: Account>(&self, address: &Address) -> Result<T> {
         let account = self.ledger.account(address).ok_or_else(|| anyhow!("no account at {address}"))?;
         T::decode(&account.data).map_err(|error| anyhow!("account {address}: {error}"))
     }
@@ -218,7 +235,7 @@ impl World {
     }
 
     /// Whether the vault holds exactly what the accounts say that it owes.
-    pub(crate) fn is_conserved(&self) -> Result<bool> {
+    pub fn is_conserved(&self) -> Result<bool> {
         let accounts = self.ledger.program_accounts(&self.program.id);
         let owed = sip_client::liabilities(accounts.iter().map(|(_, account)| account.data.as_slice()))
             .map_err(|error| anyhow!("{error}"))?;
@@ -226,7 +243,7 @@ impl World {
     }
 
     /// The configuration.
-    pub(crate) fn config(&self) -> Result<Config> {
+    pub fn config(&self) -> Result<Config> {
         self.read(&self.program.config())
     }
 }

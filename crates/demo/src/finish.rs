@@ -29,7 +29,10 @@ const SAMPLE_TOKENS: usize = 60;
 
 impl Run {
     /// Writes the model, the summary and the report.
-    pub(crate) fn finish(&mut self) -> Result<Summary> {
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn finish(&mut self) -> Result<Summary> {
         self.export_model(params(&self.settings.model).len())?;
         let mut summary =
             summarise(&self.settings, &self.prepared, &self.machine, &self.world, &self.journal, &self.base)?;

@@ -471,6 +471,6 @@ impl Run {
 }
 
 /// What a fraud does to a trainer's steps, with all its details, drawn from the seed: of the round with this number, at this attempt.
-pub(crate) fn stage(fraud: Fraud, graph: &Graph, settings: &Settings, at: (u32, u32)) -> Option<Cheat> {
+pub fn stage(fraud: Fraud, graph: &Graph, settings: &Settings, at: (u32, u32)) -> Option<Cheat> {
     staged::cheat(fraud, graph, (settings.seed, settings.inner_steps), at)
 }
