@@ -29,7 +29,7 @@ const fn exit(code: u8, meaning: &'static str) -> Exit {
 }
 
 /// All exit codes.
-pub const EXITS: [Exit; 7] = [
+pub const EXITS: [Exit; 8] = [
     exit(0, "done"),
     exit(FAILED, "not done"),
     exit(USAGE, "the words of the command are wrong"),
@@ -39,6 +39,7 @@ pub const EXITS: [Exit; 7] = [
         "the chain does not answer, nobody has what is asked for, or nobody knows yet what became of a transaction",
     ),
     exit(REFUSED, "the chain or its program refused"),
+    exit(DISPUTABLE, "what was checked is not as claimed, and is not final: it can still be accused and undone"),
     exit(INTERRUPTED, "stopped by Ctrl-C"),
 ];
 
@@ -48,6 +49,8 @@ const USAGE: u8 = 2;
 pub const NOT_VERIFIED: u8 = 3;
 const UNREACHABLE: u8 = 4;
 const REFUSED: u8 = 5;
+/// What was checked is not as claimed, and is not final.
+pub const DISPUTABLE: u8 = 6;
 const INTERRUPTED: u8 = 130;
 
 macro_rules! codes {

@@ -48,7 +48,7 @@ impl<L: Ledger> Live<'_, L> {
             let data = self.read(ledger, &wanted)?;
             accounts.extend(wanted.into_iter().zip(data));
         }
-        Ok(look.view(&accounts, slot)?)
+        Ok(View { served: self.node.me.served.clone(), ..look.view(&accounts, slot)? })
     }
 
     /// Adds what else matters for the wallet.

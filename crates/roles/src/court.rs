@@ -66,11 +66,12 @@ impl Step<'_> {
         let claims = self.view.rounds.iter().flat_map(|seen| self.view.claims(seen));
         for claim in std::iter::once(Claim::Genesis).chain(claims) {
             let Some(finding) = self.finding(claim).filter(|finding| !finding.is_true) else { continue };
-            let address = self.case(claim).dispute().filter(|_| !self.is_own(claim));
-            let Some(address) = address else { continue };
+            let Some(address) = self.case(claim).dispute() else { continue };
             match self.view.disputes.get(&address) {
+                // What stands in the own name is played to its end, whatever came since.
                 Some(dispute) => self.play(claim, finding, &address, dispute),
-                None => quiet.push((claim, finding)),
+                None if !self.is_own(claim) => quiet.push((claim, finding)),
+                None => {}
             }
         }
         for (claim, finding) in quiet {

@@ -210,6 +210,7 @@ impl Look {
             disputes,
             accusations,
             demands,
+            served: Default::default(),
             survey,
         })
     }

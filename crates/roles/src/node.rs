@@ -8,12 +8,12 @@ use sip_protocol::stake::pool::PoolKind;
 use solana_address::Address;
 use solana_instruction::Instruction;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::case::Case;
 use crate::known::Finding;
 use crate::look::Query;
-use crate::standing::is_named_in;
 use crate::{Action, Asked, Claim, Event, Fact, Known, Send, Shelf, Terms, View, Work};
 
 /// What somebody does in a job. Each can be had alone.
@@ -49,6 +49,8 @@ pub struct Me {
     secret: [u8; 64],
     /// The secret of its hash chain, where it is not the one that follows from the key.
     chain: Option<[u8; 32]>,
+    /// Pools of others for which it works by a session. A pool that names the key is none by that alone.
+    pub served: BTreeSet<Address>,
 }
 
 impl fmt::Debug for Me {
@@ -62,12 +64,17 @@ impl Me {
     pub fn new(key: [u8; 64]) -> Me {
         let mut wallet = [0; 32];
         wallet.copy_from_slice(&key[32..]);
-        Me { wallet: Address::new_from_array(wallet), secret: key, chain: None }
+        Me { wallet: Address::new_from_array(wallet), secret: key, chain: None, served: BTreeSet::new() }
     }
 
     /// The same with another secret of its hash chain.
     pub fn with_chain(self, chain: Option<[u8; 32]>) -> Me {
         Me { chain, ..self }
+    }
+
+    /// The same, which works for these pools of others as well.
+    pub fn serving(self, served: BTreeSet<Address>) -> Me {
+        Me { served, ..self }
     }
 
     /// 32 bytes that nobody else knows, and that are the same after a restart.
@@ -188,8 +195,9 @@ impl Node {
     pub fn queries(&self, view: &View) -> Vec<Query> {
         let mut queries = Vec::new();
         let wallet = &self.me.wallet;
-        let is_accused = view.pools.values().any(|pool| is_named_in(pool, wallet) && pool.open_disputes > 0)
-            || (view.job.creator == wallet.to_bytes() && view.job.genesis_disputes > 0);
+        let is_accused =
+            view.pools.iter().any(|(address, pool)| pool.open_disputes > 0 && view.serves(wallet, address))
+                || (view.job.creator == wallet.to_bytes() && view.job.genesis_disputes > 0);
         if is_accused || (self.roles.turner && view.may_be_disputed()) {
             queries.push(Query::disputes(&view.address));
         }

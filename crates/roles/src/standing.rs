@@ -1,6 +1,7 @@
-//! For whom a wallet acts: the pools that it operates, and those whose session key it is. Every role asks here, and nowhere else.
+//! For whom a wallet acts: the pools that it operates, and those whose session key it is and which it was told to serve. Every role asks here, and nowhere else.
 //!
-//! A session key does a pool's work until its slot, and moves no money: see [`sip_protocol::stake::session`].
+//! A session key does a pool's work until its slot, and moves no money: see [`sip_protocol::stake::session`]. Anyone may name anyone's key, so that a name alone
+//! obliges to nothing: who runs a machine says for which pools of others it works.
 
 use sip_client::{Party, Seat};
 use sip_protocol::Error;
@@ -28,14 +29,23 @@ pub struct Waiting {
 }
 
 impl View {
-    /// Whether a pool is the wallet's to see to: it operates it, or is its session key, be the session over or not.
+    /// Whether a pool is the wallet's to see to: it operates it, or was told to serve it and is its session key, be the session over or not.
     pub fn serves(&self, wallet: &Address, pool: &Address) -> bool {
-        self.pools.get(pool).is_some_and(|pool| is_named_in(pool, wallet))
+        let is_accepted = |state: &Pool| state.scope == wallet.to_bytes() || self.served.contains(pool);
+        self.pools.get(pool).is_some_and(|state| is_named_in(state, wallet) && is_accepted(state))
     }
 
     /// Whether a wallet may sign for a pool's work in this slot.
     pub fn may_work(&self, wallet: &Address, pool: &Address) -> bool {
-        self.pools.get(pool).is_some_and(|pool| pool.is_worker(wallet.as_array(), self.slot))
+        let is_worker = |state: &Pool| state.is_worker(wallet.as_array(), self.slot);
+        self.serves(wallet, pool) && self.pools.get(pool).is_some_and(|state| is_worker(state))
+    }
+
+    /// Pools of others that name the wallet's key, and which it was not told to serve.
+    pub fn unserved(&self, wallet: &Address) -> impl Iterator<Item = (&Address, &Pool)> {
+        let is_named = |pool: &Pool| is_named_in(pool, wallet) && pool.session_until_slot > self.slot;
+        let pools = self.pools.iter().map(|(address, pool)| (address, &**pool));
+        pools.filter(move |(address, pool)| is_named(pool) && !self.serves(wallet, address))
     }
 
     /// Whether what stands in an operator's name, and a pool's, is the wallet's to see to.
@@ -82,7 +92,7 @@ impl View {
             return Some(Ok(wallet.into()));
         }
         let pool = Address::new_from_array(dispute.pool);
-        let state = self.pools.get(&pool)?;
+        let state = self.pools.get(&pool).filter(|_| self.serves(wallet, &pool))?;
         match dispute.side_of_worker(wallet.as_array(), pool.as_array(), state, self.slot) {
             Ok(_) => Some(Ok(Party { wallet: *wallet, pool: Some(pool) })),
             Err(Error::SessionWaits) => {

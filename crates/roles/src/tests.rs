@@ -100,6 +100,7 @@ fn view_of(mut job: Box<Job>) -> View {
         disputes: Default::default(),
         accusations: Default::default(),
         demands: Default::default(),
+        served: Default::default(),
         survey: None,
     }
 }

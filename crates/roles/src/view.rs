@@ -25,7 +25,7 @@ use sip_protocol::training::{
 use sip_protocol::{Account as _, AccountKind};
 use solana_address::Address;
 use solana_instruction::Instruction;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::Claim;
@@ -81,6 +81,8 @@ pub struct View {
     pub accusations: BTreeMap<Address, Box<Accusation>>,
     /// Demands that were read.
     pub demands: BTreeMap<Address, Box<Demand>>,
+    /// Pools of others for which the wallet that looks works by a session, as its owner has said.
+    pub served: BTreeSet<Address>,
     /// Everything of the job that may be closed once it is old, where it was asked for.
     pub survey: Option<Vec<(Address, Vec<u8>)>>,
 }

@@ -97,6 +97,7 @@ fn view() -> View {
         disputes: Default::default(),
         accusations: Default::default(),
         demands: Default::default(),
+        served: Default::default(),
         survey: None,
     }
 }

@@ -95,8 +95,14 @@ impl<L: Ledger> Runner<'_, L> {
         pools.sort_unstable();
         pools.dedup();
         let found = self.ledger.accounts(&pools)?;
-        let is_own = |data: &[u8]| Pool::decode(data).is_ok_and(|pool| pool.is_worker(&wallet, slot));
-        let own = pools.iter().zip(found).filter(|(_, account)| account.as_ref().is_some_and(|a| is_own(&a.data)));
+        let served = &self.setup.node.me.served;
+        let is_own = |pool: &Address, data: &[u8]| {
+            let state = Pool::decode(data);
+            let is_accepted = |state: &Pool| state.scope == wallet || served.contains(pool);
+            state.is_ok_and(|state| state.is_worker(&wallet, slot) && is_accepted(&state))
+        };
+        let own =
+            pools.iter().zip(found).filter(|(pool, account)| account.as_ref().is_some_and(|a| is_own(pool, &a.data)));
         let mut subjects: Vec<Address> = own.map(|(pool, _)| *pool).collect();
         subjects.extend((job.creator == wallet).then_some(self.setup.job));
         Ok(subjects)

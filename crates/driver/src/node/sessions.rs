@@ -123,12 +123,24 @@ fn replaced(view: &View, before: &Session, wallet: &Address) -> Option<Session> 
 
 /// How the sessions of a wallet stand, those that were there before among them.
 pub(crate) fn sessions(view: &View, wallet: &Address, before: &[Session], now: Now) -> Vec<Session> {
-    let is_session = |pool: &Pool| pool.session_key == wallet.to_bytes() && pool.scope != wallet.to_bytes();
-    let held = view.pools.iter().filter(|(_, pool)| is_session(pool));
+    let held =
+        view.pools.iter().filter(|(address, pool)| pool.scope != wallet.to_bytes() && view.serves(wallet, address));
     let mut all: Vec<Session> = held.map(|(address, pool)| session(view, (address, pool), wallet, now)).collect();
     all.extend(before.iter().filter_map(|before| replaced(view, before, wallet)));
     all.sort_by_key(|session| session.state.signs());
     all
+}
+
+/// What is said of pools that name the key and are not served: one line for each.
+pub(crate) fn unserved_lines(view: &View, wallet: &Address) -> Vec<String> {
+    let line = |(address, pool): (&Address, &Pool)| {
+        format!(
+            "{} {address} of {} names this key, and is not served: add --for {address} if it should be",
+            role_of(pool),
+            Address::new_from_array(pool.scope)
+        )
+    };
+    view.unserved(wallet).map(line).collect()
 }
 
 /// What is new of them, in lines.

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::hold::unready;
 use super::runner::Runner;
-use super::sessions::{Now, defence, session_news, sessions};
+use super::sessions::{Now, defence, session_news, sessions, unserved_lines};
 use super::setup::Parts;
 use super::status::{BOOKS_SHOWN, RoundBooks, State, Status, awaited, phase_name};
 use super::waits::{Wait, seat_news, seats, span, state_words, wait};
@@ -84,6 +84,7 @@ impl<L: Ledger> Runner<'_, L> {
             let held = sessions(view, &self.setup.node.me.wallet, &status.sessions, now);
             let session_lines = session_news(&status.sessions, &held);
             status.sessions = held;
+            let unserved = unserved_lines(view, &self.setup.node.me.wallet);
             let waits = view.waiting_defences(&self.setup.node.me.wallet).into_iter();
             status.defences = waits.map(|waits| defence(view, &waits, now)).collect();
             let own = seats(view, &self.setup.node.roles, &self.setup.node.me.wallet);
@@ -99,7 +100,7 @@ impl<L: Ledger> Runner<'_, L> {
             }
             news.into_iter().for_each(|what| self.say(&Event::Seat { what }));
             session_lines.into_iter().for_each(|what| self.say(&Event::Session { what }));
-            holds.into_iter().for_each(|what| self.say_once(&Event::Prepares { what }));
+            holds.into_iter().chain(unserved).for_each(|what| self.say_once(&Event::Prepares { what }));
             vain.iter().for_each(|event| self.say_once(event));
         }
         let status = &mut self.status;

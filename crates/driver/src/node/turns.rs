@@ -4,7 +4,7 @@ use anyhow::Result;
 use sip_ledger::Ledger;
 use sip_manifest::machine::Machine;
 use sip_manifest::stop::Stop;
-use sip_roles::{Event, View, is_named_in};
+use sip_roles::{Event, View};
 use solana_address::Address;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -203,5 +203,6 @@ impl<L: Ledger> Runner<'_, L> {
 
 /// Bonds of the pools that a wallet sees to in the job, base units.
 fn bonds(view: &View, wallet: &Address) -> u64 {
-    view.pools.values().filter(|pool| is_named_in(pool, wallet)).map(|pool| pool.self_bond).sum()
+    let own = view.pools.iter().filter(|(address, _)| view.serves(wallet, address));
+    own.map(|(_, pool)| pool.self_bond).sum()
 }

@@ -12,12 +12,13 @@ fn hot() -> Node {
     node(HOT, Roles { trainer: true, auditor: true, watchtower: true, evaluator: true, ..Roles::default() })
 }
 
-/// The same view where all pools have named the hot key, whose chain of draws they have.
+/// The same view where all pools have named the hot key, whose chain of draws they have, and it was told to serve them.
 fn named(mut view: View) -> View {
     let tip = HostSha256::hashv(&[&HostSha256::hashv(&[&draw_secret(&key(HOT), 0)])]);
     for pool in view.pools.values_mut() {
         (pool.session_key, pool.session_until_slot, pool.chain_tip) = ([HOT; 32], UNTIL, tip);
     }
+    view.served = view.pools.keys().copied().collect();
     view
 }
 
@@ -157,4 +158,48 @@ fn a_session_key_accuses_no_claim_of_a_pool_that_it_serves() {
     assert!(!sent(&step(&node, &view, &whole(&[BASE]), &known)).contains(&"commit an accusation"));
     view.pools.values_mut().for_each(|pool| pool.session_key = [41; 32]);
     assert!(sent(&step(&node, &view, &whole(&[BASE]), &known)).contains(&"commit an accusation"));
+}
+
+/// The same view where a stranger's pool has named somebody's key, who was told nothing of it.
+fn named_by_a_stranger(mut view: View, pool: u8, key: u8) -> View {
+    let pool = view.pools.get_mut(&address(pool)).expect("the pool of somebody in the view");
+    (pool.session_key, pool.session_until_slot) = ([key; 32], UNTIL);
+    view
+}
+
+#[test]
+fn a_watcher_whom_a_liars_pool_has_named_accuses_it_all_the_same_and_plays_its_own_disputes() {
+    let (watcher, mut view) = (auditor(), in_audit());
+    view.rounds[0].round.auditors[0].revealed = 1;
+    let claim = Claim::Segment { round: 0, place: 0 };
+    let finding = Finding { claimed: view.claimed(claim).unwrap(), ..Finding::default() };
+    let known = Known { findings: [(claim, finding)].into(), ..Known::default() };
+    let view = named_by_a_stranger(view, TRAINER + 100, AUDITOR);
+    assert!(sent(&step(&watcher, &view, &whole(&[BASE]), &known)).contains(&"commit an accusation"));
+    // Even of a pool that it was told to serve, for what it has opened already.
+    let mut told = view.clone();
+    told.served = [address(TRAINER + 100)].into();
+    assert!(!sent(&step(&watcher, &told, &whole(&[BASE]), &known)).contains(&"commit an accusation"));
+    let dispute = accused(&mut told);
+    let (me, terms) = (&watcher.me, &Terms::default());
+    let own = crate::case::Case { me, view: &told, terms, claim }.dispute().expect("an address follows from the claim");
+    let mut state = told.disputes.remove(&dispute).unwrap();
+    state.challenger = watcher.me.wallet.to_bytes();
+    // The defendant is silent beyond its clock, and the session is over: it is as the accuser alone that somebody moves.
+    told.slot = state.opened_slot + 101;
+    told.pools.get_mut(&address(TRAINER + 100)).unwrap().session_until_slot = told.slot;
+    told.disputes.insert(own, state);
+    let actions = step(&watcher, &told, &whole(&[BASE, [9; 32]]), &known);
+    assert!(sent(&actions).contains(&"end a dispute by the clock"), "{actions:?}");
+}
+
+#[test]
+fn a_key_that_strangers_have_named_works_for_its_own_pools_alone() {
+    // Their seats are in lower places than the own ones.
+    let known = Known { worked: [((0, 0), worked())].into(), ..Known::default() };
+    let view = named_by_a_stranger(view(), TRAINER + 100, HOT);
+    assert_eq!(step(&hot(), &view, &whole(&[BASE]), &known), []);
+    assert_eq!(view.unserved(&hot().me.wallet).map(|(pool, _)| *pool).collect::<Vec<_>>(), [address(TRAINER + 100)]);
+    let view = named_by_a_stranger(in_audit(), AUDITOR + 100, HOT);
+    assert_eq!(sent(&step(&hot(), &view, &whole(&[BASE]), &Known::default())), [""; 0]);
 }

@@ -60,6 +60,9 @@ pub(crate) struct Arguments {
     /// take the pay
     #[arg(long)]
     operator: bool,
+    /// With --operator: work for this pool of another wallet, which names this one as its session key; may be repeated
+    #[arg(long = "for", value_name = "POOL", requires = "operator", value_parser = sip_console::address::in_full)]
+    served: Vec<Address>,
     /// File with the secret of the auditor's hash chain, 64 hexadecimal digits [default: the one that follows from the key]
     #[arg(long, value_name = "FILE", requires = "operator")]
     chain: Option<PathBuf>,
@@ -223,7 +226,8 @@ impl Patrol<'_> {
     fn node(&self) -> Result<Node> {
         let is_operator = self.arguments.operator;
         let chain = self.arguments.chain.as_deref().map(read_chain).transpose()?;
-        let me = Me::new(self.key.to_bytes()).with_chain(chain);
+        let me =
+            Me::new(self.key.to_bytes()).with_chain(chain).serving(self.arguments.served.iter().copied().collect());
         Ok(Node { me, roles: roles(is_operator, self.arguments.drawn), cheating: None })
     }
 

@@ -93,6 +93,7 @@ fn arguments(folder: &Path) -> Arguments {
         key: None,
         program: None,
         operator: false,
+        served: Vec::new(),
         chain: None,
         drawn: false,
         demand_data: false,

@@ -6,6 +6,7 @@ use sip_protocol::training::job::Job;
 use sip_protocol::training::seats;
 use sip_roles::{Roles, is_named_in};
 use solana_address::Address;
+use std::collections::BTreeSet;
 
 use sip_console::Desk;
 use sip_console::words::wrong;
@@ -16,7 +17,13 @@ const SEATED: [(PoolKind, &str); 3] =
 
 /// Refuses roles of which the wallet has no seat, where it has one of another role: its process would announce itself for that, and do nothing for it. Who
 /// has no seat at all may take one later.
-pub(super) fn require_seat(desk: &Desk, job: &Address, roles: &Roles, join: &[Address]) -> Result<()> {
+pub(super) fn require_seat(
+    desk: &Desk,
+    job: &Address,
+    roles: &Roles,
+    join: &[Address],
+    served: &BTreeSet<Address>,
+) -> Result<()> {
     let state: Job = desk.read(job)?;
     let wallet = desk.wallet()?;
     let mut held = Vec::new();
@@ -25,7 +32,8 @@ pub(super) fn require_seat(desk: &Desk, job: &Address, roles: &Roles, join: &[Ad
         for seat in seats {
             let pool = Address::new_from_array(seat.pool);
             // The pool of a seat may be gone.
-            if desk.find::<Pool>(&pool)?.is_some_and(|pool| is_named_in(&pool, &wallet)) {
+            let is_served = |state: &Pool| state.scope == wallet.to_bytes() || served.contains(&pool);
+            if desk.find::<Pool>(&pool)?.is_some_and(|state| is_named_in(&state, &wallet) && is_served(&state)) {
                 held.push(name);
                 break;
             }

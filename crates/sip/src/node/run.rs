@@ -12,6 +12,7 @@ use sip_net::Reach;
 use sip_report::terminal;
 use sip_roles::{Event, Me, Roles};
 use solana_address::Address;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -70,6 +71,9 @@ pub(super) struct Arguments {
     /// Take a seat with this pool once all is at hand, agrees with the chain, and a timed step says that the work fits; may be repeated
     #[arg(long, value_name = "POOL")]
     join: Vec<AddressText>,
+    /// Work for this pool of another wallet, which names this one as its session key; may be repeated
+    #[arg(long = "for", value_name = "POOL")]
+    served: Vec<AddressText>,
     /// File of what the job computes with [default: run/manifest.sip in the folder, or by the job's card from peers]
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
@@ -153,7 +157,8 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
     let key = desk.key()?.insecure_clone();
     let job = desk.locate_job(&arguments.job)?;
     let join: Vec<Address> = arguments.join.iter().map(|pool| desk.locate_pool(pool)).collect::<Result<_>>()?;
-    fit::require_seat(&desk, &job, &roles(arguments), &join)?;
+    let served = arguments.served.iter().map(|pool| desk.locate_pool(pool)).collect::<Result<BTreeSet<Address>>>()?;
+    fit::require_seat(&desk, &job, &roles(arguments), &join, &served)?;
     let chain = arguments.draws.as_deref().map(read_chain).transpose()?;
     let fraud = arguments.cheat;
     let make = |fraud: Fraud| -> MakeCheat {
@@ -166,7 +171,7 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
         program: desk.program,
         job,
         node: sip_roles::Node {
-            me: Me::new(key.to_bytes()).with_chain(chain),
+            me: Me::new(key.to_bytes()).with_chain(chain).serving(served),
             roles: roles(arguments),
             cheating: None,
         },

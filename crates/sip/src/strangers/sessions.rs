@@ -59,7 +59,7 @@ fn cool(network: &mut Network, name: &str) -> Cooled {
     let all = [session, account, lend(network, &operator, &wallet)];
     network.ledger.send(&all, &cold, &[&cold]).unwrap();
     let stranger = network.stranger(name);
-    stranger.node.me = Me::new(hot.to_bytes()).with_chain(chain);
+    stranger.node.me = Me::new(hot.to_bytes()).with_chain(chain).serving([pool].into());
     stranger.key = hot;
     Cooled { name: name.to_owned(), pool, operator, lamports: lamports(network, &operator) }
 }

@@ -37,6 +37,8 @@ pub(super) struct Replayed {
     pub base: Option<[u8; 32]>,
     /// Whether no round can change any more.
     pub is_final: bool,
+    /// Of a difference: its round, from 1, where that is not final, so that the court can still undo it.
+    pub disputable_round: Option<u32>,
     pub notes: Vec<String>,
 }
 
@@ -136,9 +138,14 @@ impl<'a> Replay<'a> {
                 ));
                 continue;
             }
+            // What differs from here on is somebody's claim, and the court judges those until their round is final.
+            let disputable_round = (round.status != round::FINAL).then_some(number);
             let accepted = match self.segments((&base, &applied), round, replayed)? {
                 Ok(accepted) => accepted,
-                Err(difference) => return Ok(Some(difference)),
+                Err(difference) => {
+                    replayed.disputable_round = disputable_round;
+                    return Ok(Some(difference));
+                }
             };
             replayed.rounds += 1;
             if !stands {
@@ -151,6 +158,7 @@ impl<'a> Replay<'a> {
             let results: Vec<Arc<State>> = accepted.iter().map(|(_, result)| Arc::clone(result)).collect();
             let next = self.prepared.next_base(&base, &results, self.machine)?;
             if next.root() != round.next_base {
+                replayed.disputable_round = disputable_round;
                 return Ok(Some(format!(
                     "round {number}: the base that was voted is not what the accepted segments give"
                 )));
@@ -162,6 +170,7 @@ impl<'a> Replay<'a> {
                 continue;
             }
             if let Some(difference) = self.scores(&next, round)? {
+                replayed.disputable_round = disputable_round;
                 return Ok(Some(difference));
             }
             applied = self.prepared.applied(accepted.iter().map(|(place, result)| (*place, result)));

@@ -5,7 +5,7 @@ mod snapshot;
 
 use anyhow::Result;
 use sip_console::address::locate;
-use sip_console::failure::{NOT_VERIFIED, false_content};
+use sip_console::failure::{DISPUTABLE, NOT_VERIFIED, false_content};
 use sip_console::names::Names;
 use sip_console::words::count as whole;
 use sip_console::{named_program, reach};
@@ -131,6 +131,7 @@ fn on_chain_alone(arguments: &Arguments, url: &str, progress: Progress) -> Resul
         let finding = serde_json::json!({
             "verified": difference.is_none(),
             "difference": difference,
+            "disputableRound": replayed.disputable_round,
             "final": replayed.is_final,
             "job": job.to_string(),
             "baseRoot": base,
@@ -156,14 +157,26 @@ fn on_chain_alone(arguments: &Arguments, url: &str, progress: Progress) -> Resul
         replayed.notes.iter().try_for_each(|note| writeln!(out, "Note: {note}."))?;
         let base = base.unwrap_or_default();
         match (&difference, replayed.is_final) {
-            (Some(difference), _) => writeln!(out, "Not verified. First difference: {difference}")?,
+            (Some(difference), _) => {
+                writeln!(out, "Not verified. First difference: {difference}")?;
+                if let Some(round) = replayed.disputable_round {
+                    writeln!(
+                        out,
+                        "Round {round} is not final: a conviction undoes it. The job's auditors and watchtowers accuse; \"sip dispute list\" shows what is accused."
+                    )?;
+                }
+            }
             (None, true) => {
                 writeln!(out, "Verified: the job's last base is {base}, and nothing can change it any more.")?
             }
             (None, false) => writeln!(out, "Verified as far as the job is: its base is {base}, and is not final yet.")?,
         }
     }
-    Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(NOT_VERIFIED) })
+    Ok(match (difference, replayed.disputable_round) {
+        (None, _) => ExitCode::SUCCESS,
+        (Some(_), None) => ExitCode::from(NOT_VERIFIED),
+        (Some(_), Some(_)) => ExitCode::from(DISPUTABLE),
+    })
 }
 
 /// The first difference. A file that is not what another names is one as well, and not an error: the answer is that the run is false.
