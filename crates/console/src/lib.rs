@@ -14,6 +14,7 @@ pub mod names;
 pub mod pace;
 mod receiver;
 mod refusals;
+mod scratch;
 pub mod settings;
 pub mod table;
 pub mod tokens;
@@ -41,6 +42,7 @@ pub use figures::Unit;
 pub use interrupt::stop_on_interrupt;
 pub use receiver::Anyway;
 pub use refusals::{Tried, explain};
+pub use scratch::scratch;
 
 use crate::failure::{Code, fault};
 use names::Names;

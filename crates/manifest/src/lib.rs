@@ -18,4 +18,5 @@ pub mod staged;
 pub mod steered;
 pub mod stop;
 pub mod table;
+pub mod tokenizer;
 pub mod value;

@@ -18,7 +18,6 @@ mod node;
 mod pages;
 mod post;
 mod quality;
-mod remote;
 mod security;
 #[cfg(test)]
 mod strangers;

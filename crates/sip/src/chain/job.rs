@@ -18,7 +18,6 @@ use solana_address::Address;
 use std::process::ExitCode;
 
 use crate::post;
-use crate::remote;
 use sip_console::kind_name;
 use sip_console::table::{Cell, Row};
 use sip_console::tokens::{Percent, show};
@@ -42,7 +41,7 @@ enum Command {
     /// Make a job of own texts or registered datasets: what is trained, by which rules and in which phases; costs are said first
     Create(post::Create),
     /// Take the model out of a job: fetched from its people by the root on chain, written as a folder that other tools load; costs nothing
-    Export(remote::Export),
+    Export(sip_remote::Export),
     /// List jobs: how far they are, and who takes part
     List {
         /// Also what they pay and need, and whether this machine trains a segment in time, as "sip node check" has measured it
@@ -114,13 +113,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         return post::create(&arguments.connection, create);
     }
     if let Command::Export(take) = &arguments.command {
-        return remote::export(&arguments.connection, take);
+        return sip_remote::export(&arguments.connection, take);
     }
     let mut desk = Desk::open(&arguments.connection)?;
     match &arguments.command {
         Command::Create(create) => post::create(&arguments.connection, create),
-        Command::Export(take) => remote::export(&arguments.connection, take),
-        Command::List { fit: true } => remote::list_fit(&desk),
+        Command::Export(take) => sip_remote::export(&arguments.connection, take),
+        Command::List { fit: true } => super::fit::list_fit(&desk),
         Command::List { fit: false } => {
             let jobs = desk.all::<Job>(AccountKind::Job)?;
             let rows: Vec<Row> = jobs.iter().map(|(address, job)| summary(address, job)).collect();

@@ -4,6 +4,7 @@ mod deploy;
 pub(crate) mod emission;
 pub(crate) mod exit;
 pub(crate) mod fee;
+mod fit;
 mod govern;
 mod init;
 pub(crate) mod job;

@@ -27,7 +27,7 @@ use super::phases::{measure, propose};
 use super::plan::{Making, Plan, command, say};
 use super::publish;
 use super::texts::{Shape, Source, Tokens, read, save_tokenizer, shape, tokens};
-use crate::remote::scratch;
+use sip_console::scratch;
 use sip_console::words::wrong;
 use sip_console::{Connection, Desk, pace, tokens as amounts};
 

@@ -7,7 +7,6 @@ mod phases;
 mod plan;
 pub(crate) mod publish;
 mod texts;
-pub(crate) mod tokenizer;
 
 pub(crate) use create::{Arguments as Create, run as create};
 pub(crate) use phases::flops_per_second;

@@ -6,6 +6,7 @@ use sip_data::{Domain as Words, hex, shown_path};
 use sip_manifest::folder::{Store, read_values, write_text};
 use sip_manifest::place::{foreign, hold, keep_apart, quoted};
 use sip_manifest::prepare::split;
+use sip_manifest::tokenizer::PUBLISHED;
 use sip_manifest::value::Domain;
 use sip_model::tokenizer::Tokenizer;
 use sip_protocol::AccountKind;
@@ -20,14 +21,12 @@ use std::process::ExitCode;
 use super::create::{data_pool, registration};
 use super::plan::{Plan, command, say};
 use super::texts::{require_licence, require_name, save_tokenizer, shown_name};
-use super::tokenizer;
 use sip_console::table::{Cell, Row};
 use sip_console::{Connection, Desk};
+use sip_manifest::tokenizer;
 
 /// What a folder of texts says of the dataset that it holds.
 pub(crate) const DATASET: &str = "dataset.json";
-/// Where folders of datasets are made.
-pub(super) const FOLDERS: &str = "sip-data";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -133,7 +132,7 @@ fn require_new(desk: &Desk, out: &Path, dataset: &Address, domain: &Domain) -> R
 
 /// The folder of a dataset, where it was published from the folder in which the program is started.
 pub(super) fn folder_of(dataset: &str) -> Option<PathBuf> {
-    let folders = std::fs::read_dir(FOLDERS).ok()?.flatten().map(|entry| entry.path());
+    let folders = std::fs::read_dir(PUBLISHED).ok()?.flatten().map(|entry| entry.path());
     let mut folders: Vec<PathBuf> = folders.filter(|folder| folder.join(DATASET).exists()).collect();
     folders.sort();
     let is_it =
@@ -145,7 +144,7 @@ impl Publish {
     fn out(&self) -> PathBuf {
         self.out.clone().unwrap_or_else(|| {
             let plain = |letter: char| if letter.is_alphanumeric() { letter } else { '-' };
-            PathBuf::from(FOLDERS).join(self.domain.chars().map(plain).collect::<String>())
+            PathBuf::from(PUBLISHED).join(self.domain.chars().map(plain).collect::<String>())
         })
     }
 

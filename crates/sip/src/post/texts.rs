@@ -164,7 +164,7 @@ pub(super) fn shape(file: &JobFile, sources: &[Source]) -> Result<Shape> {
     let mut config = file.preset()?;
     config.max_seq_len = sequence.unwrap_or(config.max_seq_len);
     let tokenizer = match &file.model.tokenizer {
-        Some(folder) => super::tokenizer::open(folder)?,
+        Some(folder) => sip_manifest::tokenizer::open(folder)?,
         None => learn(sources, file.model.vocabulary.unwrap_or(config.vocab_size))?,
     };
     config.vocab_size = tokenizer.vocab_size();

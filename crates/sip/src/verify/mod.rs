@@ -1,24 +1,20 @@
 //! `sip verify`: replays what a run, or a job on a chain, committed, and confirms it or names the first difference.
 
-mod chain;
-mod snapshot;
-
 use anyhow::Result;
 use sip_console::address::locate;
 use sip_console::failure::{DISPUTABLE, NOT_VERIFIED, false_content};
 use sip_console::names::Names;
 use sip_console::words::count as whole;
-use sip_console::{named_program, reach};
+use sip_console::{named_program, reach, scratch};
 use sip_demo::Replayed;
 use sip_protocol::AccountKind;
+use sip_remote::Remote;
 use sip_report::terminal::output;
 use sip_report::{Progress, count, grouped};
 use solana_address::Address;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-use crate::remote::{Remote, scratch};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -123,8 +119,8 @@ fn on_chain_alone(arguments: &Arguments, url: &str, progress: Progress) -> Resul
     let (peers, manifest) = (arguments.peer.clone(), arguments.manifest.clone());
     let is_kept = arguments.keep.is_some();
     let request = Remote { ledger, program, job, peers, folder, is_kept, manifest };
-    let mut replayed = chain::Replayed::default();
-    let difference = chain::verify(&request, arguments.round.map(|round| round as u32), progress, &mut replayed)?;
+    let mut replayed = sip_remote::Replayed::default();
+    let difference = sip_remote::verify(&request, arguments.round.map(|round| round as u32), progress, &mut replayed)?;
     let base = replayed.base.map(|root| sip_data::hex(&root));
     let mut out = output();
     if arguments.json {

@@ -20,18 +20,26 @@ use sip_report::{Progress, count};
 use solana_address::Address;
 use std::sync::Arc;
 
-use super::Difference;
-use super::snapshot::Snapshot;
-use crate::remote::{Remote, Supply};
+use crate::snapshot::Snapshot;
+use crate::{Remote, Supply};
+
+/// The first difference, in words; `None` while there is none.
+type Difference = Option<String>;
 
 /// What was replayed.
 #[derive(Default)]
-pub(super) struct Replayed {
+pub struct Replayed {
+    /// Rounds.
     pub rounds: u32,
+    /// Of them, those that stand.
     pub scored: u32,
+    /// Segments.
     pub segments: u32,
+    /// Of them, those that were convicted.
     pub convicted: u32,
+    /// Steps of them.
     pub steps: u64,
+    /// Bytes that came from people.
     pub bytes: u64,
     /// The state that the last round ended with.
     pub base: Option<[u8; 32]>,
@@ -39,11 +47,12 @@ pub(super) struct Replayed {
     pub is_final: bool,
     /// Of a difference: its round, from 1, where that is not final, so that the court can still undo it.
     pub disputable_round: Option<u32>,
+    /// What is worth knowing beside it.
     pub notes: Vec<String>,
 }
 
 /// Replays all rounds, and gives the first difference. The models of this round, from 1, and of the last final one are kept, where a folder was named.
-pub(super) fn verify(
+pub fn verify(
     request: &Remote,
     kept_round: Option<u32>,
     progress: Progress,

@@ -17,7 +17,7 @@ const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(150);
 
 /// What the chain said of a job at one moment.
-pub(super) struct Snapshot {
+pub(crate) struct Snapshot {
     pub job: Box<Job>,
     /// By index; nothing where the account is closed.
     pub rounds: Vec<Option<Box<Round>>>,
@@ -30,7 +30,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// The ledger's; an account of another layout; a job that never holds still.
-    pub(super) fn take(ledger: &dyn Ledger, program: &Program, address: &Address) -> Result<Snapshot> {
+    pub(crate) fn take(ledger: &dyn Ledger, program: &Program, address: &Address) -> Result<Snapshot> {
         let mut before = job(ledger, program, address)?;
         for _ in 0..TRIES {
             let rounds = rounds(ledger, program, address, before.next_round)?;
@@ -46,7 +46,7 @@ impl Snapshot {
     }
 
     /// What was committed in a place of a round; nothing where the account is closed.
-    pub(super) fn segment(&self, round: u32, place: u8) -> Option<&Segment> {
+    pub(crate) fn segment(&self, round: u32, place: u8) -> Option<&Segment> {
         self.segments.get(&(round, place)).map(Box::as_ref)
     }
 }

@@ -27,11 +27,12 @@ use std::sync::Arc;
 
 use super::rebuild::Bases;
 use super::supply::{ANEW, Wanted};
-use super::{Remote, Supply, scratch};
-use crate::post::tokenizer::place;
+use super::{Remote, Supply};
 use sip_console::failure::{Code, fault};
+use sip_console::scratch;
 use sip_console::words::count as whole;
 use sip_console::{AddressText, Connection, Desk};
+use sip_manifest::tokenizer::place;
 
 /// The file that says where a model comes from.
 const PROVENANCE_FILE: &str = "sip.json";
@@ -41,8 +42,9 @@ const FORMAT: &str = "sip.export.1";
 const STATE_FILE: &str = "base.state";
 const MANIFEST_FILE: &str = "manifest.sip";
 
+/// Take the model out of a job: fetched from its people by the root on chain, written as a folder that other tools load; costs nothing
 #[derive(clap::Args)]
-pub(crate) struct Export {
+pub struct Export {
     /// The job
     #[arg(value_name = "JOB")]
     job: AddressText,
@@ -74,7 +76,11 @@ struct Target {
     is_final: bool,
 }
 
-pub(crate) fn export(connection: &Connection, arguments: &Export) -> Result<ExitCode> {
+/// Takes the model out of a job.
+///
+/// # Errors
+/// The chain's, people's and the file system's; a folder that holds something else.
+pub fn export(connection: &Connection, arguments: &Export) -> Result<ExitCode> {
     refuse_foreign(&arguments.out)?;
     if let Some(keep) = &arguments.keep {
         keep_apart(&arguments.out, [("--keep", &**keep)])?;

@@ -32,10 +32,10 @@ const BAN: Duration = Duration::from_secs(86_400);
 const REASONS: usize = 4;
 
 /// What can be done about a base that nobody has; commands follow.
-pub(super) const ANEW: &str = "it can be computed anew from the texts";
+pub(crate) const ANEW: &str = "it can be computed anew from the texts";
 
 /// Who is asked, and where what came is kept.
-pub(crate) struct Supply {
+pub struct Supply {
     shelf: Shelf,
     fetcher: Fetcher,
     peers: Peers,
@@ -92,7 +92,7 @@ impl Supply {
     }
 
     /// The same, which waits no longer than that for one thing.
-    pub(crate) fn within(self, longest: Duration) -> Supply {
+    pub fn within(self, longest: Duration) -> Supply {
         Supply { longest, ..self }
     }
 
@@ -194,7 +194,7 @@ impl Supply {
     }
 
     /// The manifest of this root.
-    pub(crate) fn manifest(&mut self, root: &Hash, bytes: u64) -> Result<Manifest> {
+    pub fn manifest(&mut self, root: &Hash, bytes: u64) -> Result<Manifest> {
         let path = self.store.manifest();
         if let Ok(manifest) = read_manifest(&path)
             && manifest.hash() == *root
@@ -233,7 +233,7 @@ impl Supply {
     }
 
     /// Puts the tokens of all domains where the folder of a job has them.
-    pub(crate) fn tokens(&mut self, manifest: &Manifest) -> Result<()> {
+    pub fn tokens(&mut self, manifest: &Manifest) -> Result<()> {
         let all = text_bytes(manifest);
         ensure!(
             self.is_named || all <= UNASKED_BYTES,

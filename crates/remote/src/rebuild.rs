@@ -15,7 +15,7 @@ use super::Remote;
 use super::supply::{Supply, Wanted};
 
 /// What bases are fetched and computed with.
-pub(super) struct Bases<'a> {
+pub(crate) struct Bases<'a> {
     pub remote: &'a Remote,
     pub job: &'a Job,
     pub manifest: &'a Manifest,
@@ -24,11 +24,11 @@ pub(super) struct Bases<'a> {
 }
 
 /// Who should have a base, and commands where nobody has it.
-pub(super) type Remedy<'a> = (&'a str, &'a [String]);
+pub(crate) type Remedy<'a> = (&'a str, &'a [String]);
 
 impl Bases<'_> {
     /// The base that a round ended with, and whether it was computed here because nobody had it.
-    pub(super) fn of(&mut self, round: &Round, remedy: Remedy<'_>) -> Result<(Arc<State>, bool)> {
+    pub(crate) fn of(&mut self, round: &Round, remedy: Remedy<'_>) -> Result<(Arc<State>, bool)> {
         let what = format!("the model of round {}", round.index + 1);
         let voters: Vec<[u8; 32]> =
             round.auditors.iter().filter(|seat| seat.vote == round.next_base).map(|seat| seat.pool).collect();
@@ -46,7 +46,7 @@ impl Bases<'_> {
     }
 
     /// A base, from the shelf or from people.
-    pub(super) fn fetched(&mut self, wanted: &Wanted<'_>, root: &[u8; 32]) -> Result<Arc<State>> {
+    pub(crate) fn fetched(&mut self, wanted: &Wanted<'_>, root: &[u8; 32]) -> Result<Arc<State>> {
         self.supply.state(*wanted, root, &self.manifest.base_lengths()?, &self.machine.threads)
     }
 

@@ -1,11 +1,14 @@
 //! A job on a chain, known by its address alone: what the chain says of it, and what its people hand over under roots that the chain has.
+//!
+//! [`Remote`] names the job and who may be asked, [`Supply`] asks them. [`verify`] replays what was committed, and [`export`] takes the model out.
 
 mod export;
-mod fit;
 mod rebuild;
+mod replay;
+mod snapshot;
 mod supply;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use sip_client::Program;
 use sip_console::failure::{Code, fault};
 use sip_console::word;
@@ -22,30 +25,35 @@ use sip_rpc::Rpc;
 use solana_address::Address;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use tempfile::TempDir;
 
-pub(crate) use export::{Export, export};
-pub(crate) use fit::list_fit;
-pub(crate) use supply::Supply;
+pub use export::{Export, export};
+pub use replay::{Replayed, verify};
+pub use supply::Supply;
 
 /// A job on a chain, and who may be asked.
-pub(crate) struct Remote {
-    pub(crate) ledger: Rpc,
-    pub(crate) program: Program,
-    pub(crate) job: Address,
+pub struct Remote {
+    /// The chain.
+    pub ledger: Rpc,
+    /// The deployment of the program on it.
+    pub program: Program,
+    /// The job.
+    pub job: Address,
     /// Addresses of people who may be asked beside those who stand on the chain.
-    pub(crate) peers: Vec<String>,
+    pub peers: Vec<String>,
     /// Where what is fetched is kept.
-    pub(crate) folder: PathBuf,
+    pub folder: PathBuf,
     /// Whether somebody named that folder.
-    pub(crate) is_kept: bool,
+    pub is_kept: bool,
     /// The manifest, where the chain does not name one.
-    pub(crate) manifest: Option<PathBuf>,
+    pub manifest: Option<PathBuf>,
 }
 
 impl Remote {
     /// The state of an account, if there is one.
-    pub(crate) fn find<T: Account>(&self, address: &Address) -> Result<Option<Box<T>>> {
+    ///
+    /// # Errors
+    /// The chain's, people's and the file system's.
+    pub fn find<T: Account>(&self, address: &Address) -> Result<Option<Box<T>>> {
         let account = Ledger::account(&self.ledger, address)?.filter(|account| account.owner == self.program.id);
         let Some(account) = account else { return Ok(None) };
         let state = T::decode(&account.data).map(Box::new);
@@ -53,7 +61,10 @@ impl Remote {
     }
 
     /// The state of an account.
-    pub(crate) fn read<T: Account>(&self, address: &Address) -> Result<Box<T>> {
+    ///
+    /// # Errors
+    /// The chain's, people's and the file system's.
+    pub fn read<T: Account>(&self, address: &Address) -> Result<Box<T>> {
         let what = word(T::KIND);
         match (self.find(address)?, Ledger::account(&self.ledger, address)?) {
             (Some(found), _) => Ok(found),
@@ -66,7 +77,10 @@ impl Remote {
 
     /// What its people have: those who are named, and everybody of the job who says on chain where he serves: addresses there are dialled where they
     /// are not nearer than the chain is.
-    pub(crate) fn supply(&self, job: &Job, progress: Progress) -> Result<Supply> {
+    ///
+    /// # Errors
+    /// The chain's, people's and the file system's.
+    pub fn supply(&self, job: &Job, progress: Progress) -> Result<Supply> {
         let reach = Reach::of(self.ledger.url());
         let mut peers = Peers::new(&self.peers, reach);
         peers.read(&self.ledger, &self.program, &self.job, job)?;
@@ -91,7 +105,10 @@ impl Remote {
     }
 
     /// The manifest that the chain names, or the one of a file.
-    pub(crate) fn manifest(&self, job: &Job, supply: &mut Supply) -> Result<Manifest> {
+    ///
+    /// # Errors
+    /// The chain's, people's and the file system's.
+    pub fn manifest(&self, job: &Job, supply: &mut Supply) -> Result<Manifest> {
         match &self.manifest {
             Some(path) => read_manifest(path),
             None => {
@@ -101,12 +118,4 @@ impl Remote {
             }
         }
     }
-}
-
-/// A folder for what is fetched and not kept, which is gone when this is.
-pub(crate) fn scratch() -> Result<TempDir> {
-    tempfile::Builder::new()
-        .prefix("sip-")
-        .tempdir()
-        .context("cannot make a folder for what is fetched; TMPDIR names a place")
 }

@@ -13,11 +13,12 @@ use solana_address::Address;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{Remote, scratch};
-use crate::chain::job::summary;
+use super::job::summary;
 use crate::node::speed;
+use sip_console::scratch;
 use sip_console::table::{Cell, Row};
 use sip_console::{Desk, NO_JOB, reach};
+use sip_remote::Remote;
 
 /// How long a job's manifest may take to come.
 const PATIENCE: Duration = Duration::from_secs(5);
