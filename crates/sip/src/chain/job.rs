@@ -17,7 +17,6 @@ use sip_protocol::{Account as _, AccountKind};
 use solana_address::Address;
 use std::process::ExitCode;
 
-use crate::post;
 use sip_console::kind_name;
 use sip_console::table::{Cell, Row};
 use sip_console::tokens::{Percent, show};
@@ -39,7 +38,7 @@ pub(crate) struct Arguments {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Make a job of own texts or registered datasets: what is trained, by which rules and in which phases; costs are said first
-    Create(post::Create),
+    Create(sip_post::Create),
     /// Take the model out of a job: fetched from its people by the root on chain, written as a folder that other tools load; costs nothing
     Export(sip_remote::Export),
     /// List jobs: how far they are, and who takes part
@@ -110,14 +109,14 @@ enum Command {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     // Its file is read before a chain is asked.
     if let Command::Create(create) = &arguments.command {
-        return post::create(&arguments.connection, create);
+        return sip_post::create(&arguments.connection, create);
     }
     if let Command::Export(take) = &arguments.command {
         return sip_remote::export(&arguments.connection, take);
     }
     let mut desk = Desk::open(&arguments.connection)?;
     match &arguments.command {
-        Command::Create(create) => post::create(&arguments.connection, create),
+        Command::Create(create) => sip_post::create(&arguments.connection, create),
         Command::Export(take) => sip_remote::export(&arguments.connection, take),
         Command::List { fit: true } => super::fit::list_fit(&desk),
         Command::List { fit: false } => {

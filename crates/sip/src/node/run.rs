@@ -21,11 +21,11 @@ use std::time::Duration;
 
 use super::{Folder, fit};
 use crate::audit::read_chain;
-use crate::post::DATASET;
 use sip_console::failure::{Code, fault};
 use sip_console::stop_on_interrupt;
 use sip_console::words::wrong;
 use sip_console::{AddressText, Connection, Desk};
+use sip_post::DATASET;
 
 /// What somebody does in a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

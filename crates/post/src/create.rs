@@ -31,8 +31,9 @@ use sip_console::scratch;
 use sip_console::words::wrong;
 use sip_console::{Connection, Desk, pace, tokens as amounts};
 
+/// Make a job of own texts or registered datasets: what is trained, by which rules and in which phases; costs are said first
 #[derive(clap::Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// File of what the job is; "sip job create --example" prints one with every key explained
     #[arg(long, value_name = "FILE", required_unless_present = "example")]
     config: Option<PathBuf>,
@@ -47,7 +48,11 @@ pub(crate) struct Arguments {
 /// Commission of a data pool that is made along with a job.
 const COMMISSION_BPS: u16 = 500;
 
-pub(crate) fn run(connection: &Connection, arguments: &Arguments) -> Result<ExitCode> {
+/// Makes a job, or goes on with one that was begun.
+///
+/// # Errors
+/// The chain's and the file system's; wants that contradict each other or the rules.
+pub fn run(connection: &Connection, arguments: &Arguments) -> Result<ExitCode> {
     let Some(path) = arguments.config.as_deref() else {
         std::io::stdout().write_all(EXAMPLE.as_bytes())?;
         return Ok(ExitCode::SUCCESS);

@@ -26,10 +26,11 @@ use sip_console::{Connection, Desk};
 use sip_manifest::tokenizer;
 
 /// What a folder of texts says of the dataset that it holds.
-pub(crate) const DATASET: &str = "dataset.json";
+pub const DATASET: &str = "dataset.json";
 
+/// Publish texts for others to train on
 #[derive(clap::Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     #[command(flatten)]
     connection: Connection,
     #[command(subcommand)]
@@ -73,7 +74,11 @@ struct Publish {
     out: Option<PathBuf>,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+/// Publishes texts.
+///
+/// # Errors
+/// The chain's and the file system's; texts that cannot be used.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Publish(publish) => publish.run(&arguments.connection),
         Command::List => {

@@ -85,7 +85,7 @@ pub(super) fn measure(recipe: &Recipe, manifest: &Manifest, machine: &Machine) -
 }
 
 /// How many floating-point operations a second this machine does in training, by steps of the preset "small".
-pub(crate) fn flops_per_second(machine: &Machine) -> Result<f64> {
+pub fn flops_per_second(machine: &Machine) -> Result<f64> {
     let file = JobFile::default();
     let recipe = file.recipe(file.preset()?, Genesis::Seed(0))?;
     let domain = Domain {
