@@ -13,14 +13,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process, and when it began: its number alone may be another's by now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Process {
+pub struct Process {
+    /// Its number.
     pub pid: u32,
     began: String,
 }
 
 impl Process {
     /// Starts a program of its own group, which Ctrl-C here does not reach, with its output in a file.
-    pub(super) fn start(mut command: Command, log: &Path) -> Result<Process> {
+    pub(crate) fn start(mut command: Command, log: &Path) -> Result<Process> {
         let open = || File::options().create(true).append(true).open(log);
         let shown = shown_path(log);
         let file = open().with_context(|| format!("cannot write {shown}"))?;
@@ -37,17 +38,17 @@ impl Process {
     }
 
     /// Whether it still runs.
-    pub(super) fn runs(&self) -> bool {
+    pub fn runs(&self) -> bool {
         began(self.pid).is_some_and(|began| began == self.began)
     }
 
     /// Asks it to end.
-    pub(super) fn ask(&self) -> Result<()> {
+    pub(crate) fn ask(&self) -> Result<()> {
         self.signal("TERM")
     }
 
     /// Waits until it has ended; ends it by force where it takes too long.
-    pub(super) fn wait(&self) -> Result<()> {
+    pub(crate) fn wait(&self) -> Result<()> {
         let begin = Instant::now();
         while self.runs() {
             if begin.elapsed() > PATIENCE {

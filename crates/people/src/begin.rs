@@ -19,7 +19,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::Teller;
-use super::people::{CREATOR, Network, PROVIDER, Person};
+use super::network::{CREATOR, Network, PROVIDER, Person};
 use super::process::Process;
 
 /// Bytes of each text.
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SPARE: u64 = 2_000;
 
 /// Starts the chain, begins what has not begun, and starts everyone.
-pub(super) fn begin(network: &mut Network, teller: &Teller) -> Result<()> {
+pub fn begin(network: &mut Network, teller: &Teller) -> Result<()> {
     let is_new = network.people.iter().all(|person| !person.runs());
     wallets(network)?;
     start_chain(network)?;

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::Teller;
-use super::people::Network;
+use super::network::Network;
 use sip_console::reach;
 use sip_console::tokens::show;
 use sip_report::count;
@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How far a job is.
-pub(super) struct Far {
+pub struct Far {
     rounds: u32,
     scored: u32,
     /// Rounds that are scored and not final.
@@ -42,7 +42,7 @@ pub(super) struct Far {
 }
 
 /// How far a job is.
-pub(super) fn far(ledger: &Rpc, job: &str) -> Result<Far> {
+pub fn far(ledger: &Rpc, job: &str) -> Result<Far> {
     let job: Address = job.parse().context("the job is no address")?;
     let state: Box<Job> = find(ledger, &job)?.context("the job is not on the chain")?;
     Ok(Far::of(&state))
@@ -59,7 +59,8 @@ impl Far {
         }
     }
 
-    pub(super) fn words(&self) -> String {
+    /// For people.
+    pub fn words(&self) -> String {
         let rounds = format!("{} of {} scored", self.scored, count(self.rounds, "round"));
         match (self.is_over, self.running) {
             (true, _) => format!("{rounds}, all of it final"),
@@ -68,7 +69,8 @@ impl Far {
         }
     }
 
-    pub(super) fn to_json(&self, job: &str) -> serde_json::Value {
+    /// For programs; `job` is its address.
+    pub fn to_json(&self, job: &str) -> serde_json::Value {
         json!({
             "job": job, "rounds": self.rounds, "roundsScored": self.scored, "roundsNotFinal": self.ahead,
             "runningRound": self.running, "final": self.is_over,
@@ -98,7 +100,7 @@ struct Seen {
 
 /// Tells what happens until the job is over, and gives its last base; nothing if it was asked to stop.
 /// Of a network that was begun before, what happened until now is told in one line, and to programs as earlier.
-pub(super) fn follow(network: &mut Network, teller: &Teller, stop: &Stop, is_old: bool) -> Result<Option<String>> {
+pub fn follow(network: &mut Network, teller: &Teller, stop: &Stop, is_old: bool) -> Result<Option<String>> {
     let ledger = reach(&network.url()?)?;
     let job: Address = network.job.as_deref().unwrap_or_default().parse().context("the job is no address")?;
     let mut watcher = Watcher {

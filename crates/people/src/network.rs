@@ -19,40 +19,52 @@ use std::process::Command;
 use super::process::Process;
 
 /// The creator of the job.
-pub(super) const CREATOR: &str = "creator";
+pub(crate) const CREATOR: &str = "creator";
 /// Who publishes the texts.
-pub(super) const PROVIDER: &str = "provider";
+pub(crate) const PROVIDER: &str = "provider";
 
 /// What somebody asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Wanted {
+pub struct Wanted {
+    /// Trainers.
     pub trainers: usize,
+    /// Auditors.
     pub auditors: usize,
+    /// Evaluators.
     pub evaluators: usize,
     /// What the last trainer does instead of its work.
     pub cheat: Option<String>,
+    /// Rounds to train.
     pub rounds: u32,
+    /// Steps of each trainer in each round.
     pub steps: u32,
+    /// Size of the model.
     pub model: String,
+    /// Milliseconds that a slot lasts.
     pub slot_ms: u64,
+    /// Seconds of each phase of a round at most.
     pub phase_seconds: u64,
 }
 
 /// The chain's process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Chain {
+pub struct Chain {
+    /// Where it answers.
     pub port: u16,
+    /// Its process, where one was started.
     pub process: Option<Process>,
 }
 
 /// Somebody with a process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Person {
+pub struct Person {
     /// "trainer 1".
     pub name: String,
     /// "trainer"; the kind of its pool, if it has one.
     pub role: String,
+    /// Where its key is, and what it keeps.
     pub folder: PathBuf,
+    /// Where it serves.
     pub port: u16,
     /// Its address; empty before it has a key.
     pub wallet: String,
@@ -60,23 +72,29 @@ pub(super) struct Person {
     pub pool: Option<String>,
     /// What it does instead of its work.
     pub cheat: Option<String>,
+    /// Its process, where one was started.
     pub process: Option<Process>,
 }
 
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Network {
+pub struct Network {
+    /// Its folder.
     #[serde(skip)]
     pub root: PathBuf,
+    /// What was asked for.
     pub wanted: Wanted,
+    /// The chain.
     pub chain: Chain,
+    /// The job, once there is one.
     pub job: Option<String>,
+    /// Who takes part.
     pub people: Vec<Person>,
 }
 
 impl Network {
     /// The network of a folder, if there is one.
-    pub(super) fn find(root: &Path) -> Result<Option<Network>> {
+    pub fn find(root: &Path) -> Result<Option<Network>> {
         let path = root.join("network.json");
         if !path.exists() {
             return Ok(None);
@@ -86,7 +104,7 @@ impl Network {
     }
 
     /// A network that has not begun, in a folder that holds nothing else.
-    pub(super) fn new(root: &Path, wanted: Wanted) -> Result<Network> {
+    pub fn new(root: &Path, wanted: Wanted) -> Result<Network> {
         super::require_unix()?;
         if let Some(found) = foreign(root, &|_| false) {
             anyhow::bail!("{} holds {found}; choose another folder with --folder", shown_path(root));
@@ -113,28 +131,28 @@ impl Network {
     }
 
     /// Writes down what stands.
-    pub(super) fn keep(&self) -> Result<()> {
+    pub(crate) fn keep(&self) -> Result<()> {
         std::fs::create_dir_all(&self.root).with_context(|| format!("cannot make {}", shown_path(&self.root)))?;
         write_text(&self.root.join("network.json"), &format!("{}\n", serde_json::to_string_pretty(self)?))
     }
 
     /// Where the chain answers.
-    pub(super) fn url(&self) -> Result<String> {
+    pub fn url(&self) -> Result<String> {
         Ok(format!("http://127.0.0.1:{}", self.chain.port))
     }
 
     /// Somebody, by name.
-    pub(super) fn person(&self, name: &str) -> Result<&Person> {
+    pub(crate) fn person(&self, name: &str) -> Result<&Person> {
         self.people.iter().find(|person| person.name == name).with_context(|| format!("there is no {name}"))
     }
 
     /// Who operates a pool.
-    pub(super) fn operator(&self, pool: &str) -> Option<&Person> {
+    pub(crate) fn operator(&self, pool: &str) -> Option<&Person> {
         self.people.iter().find(|person| person.pool.as_deref() == Some(pool))
     }
 
     /// Ends all processes, the chain last, and says how many there were.
-    pub(super) fn end(&mut self) -> Result<usize> {
+    pub fn end(&mut self) -> Result<usize> {
         let people: Vec<Process> =
             self.people.iter_mut().filter_map(|person| person.process.take()).filter(Process::runs).collect();
         people.iter().try_for_each(Process::ask)?;
@@ -151,22 +169,22 @@ impl Network {
 
 impl Person {
     /// Its key's file.
-    pub(super) fn key(&self) -> PathBuf {
+    pub(crate) fn key(&self) -> PathBuf {
         self.folder.join("key.json")
     }
 
     /// Whether its process runs.
-    pub(super) fn runs(&self) -> bool {
+    pub fn runs(&self) -> bool {
         self.process.as_ref().is_some_and(Process::runs)
     }
 
     /// Where its process serves what it has.
-    pub(super) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// A command as the person types it, in its folder, and notes it there.
-    pub(super) fn types(&self, url: &str, words: &[&str]) -> Result<Command> {
+    pub(crate) fn types(&self, url: &str, words: &[&str]) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
         command.args(words).current_dir(&self.folder);
         for variable in ["SIP_PROGRAM", "COLUMNS"] {

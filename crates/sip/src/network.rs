@@ -3,25 +3,19 @@
 //! Every person has a folder with its key and what it keeps, and is begun by the commands that a stranger types on another machine; `commands` in the
 //! folder lists them. The processes share nothing but the chain's address.
 
-mod begin;
-mod people;
-mod process;
-mod watch;
-
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
 use sip_data::{Missing, shown_path};
 use sip_manifest::place::{hold_of, quoted};
 use sip_manifest::settings::Fraud;
-use sip_report::terminal::{Stream, fitted};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use people::{Network, Wanted};
 use sip_console::table::{Cell, Row, object};
 use sip_console::words::{count as whole, wrong};
 use sip_console::{print_list, reach};
+use sip_people::{Network, Person, Teller, Wanted, begin, far, follow};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -88,33 +82,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
-/// Where lines for people and objects for programs go.
-struct Teller {
-    json: bool,
-}
-
-impl Teller {
-    /// A line for people, and for programs an object.
-    fn tell(&self, line: &str, event: &serde_json::Value) -> Result<()> {
-        let mut out = std::io::stdout().lock();
-        match self.json {
-            true => writeln!(out, "{event}")?,
-            false => writeln!(out, "{}", fitted(line, Stream::Output, 4))?,
-        }
-        Ok(out.flush()?)
-    }
-
-    /// A line for people alone, which is not broken however long it is.
-    fn line(&self, line: &str) -> Result<()> {
-        if self.json { Ok(()) } else { Ok(writeln!(std::io::stdout(), "{line}")?) }
-    }
-
-    /// A line for people alone.
-    fn say(&self, line: &str) -> Result<()> {
-        if self.json { Ok(()) } else { Ok(writeln!(std::io::stdout(), "{}", fitted(line, Stream::Output, 4))?) }
-    }
-}
-
 impl Up {
     fn run(&self, arguments: &Arguments) -> Result<ExitCode> {
         let teller = Teller { json: arguments.json };
@@ -132,7 +99,7 @@ impl Up {
                 None => Network::new(&root, self.wanted()?)?,
             };
             is_old = network.job.is_some();
-            begin::begin(&mut network, &teller)?;
+            begin(&mut network, &teller)?;
             network
         };
         let folder = quoted(&arguments.folder);
@@ -145,7 +112,7 @@ impl Up {
             teller.tell(&down, &json!({ "event": "up", "url": url, "job": network.job }))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let ended = watch::follow(&mut network, &teller, &stop, is_old)?;
+        let ended = follow(&mut network, &teller, &stop, is_old)?;
         let Some(root) = ended else {
             teller.say(&down)?;
             return Ok(ExitCode::from(130));
@@ -261,7 +228,7 @@ fn status(arguments: &Arguments) -> Result<ExitCode> {
     let network = find(arguments)?;
     let chain = network.chain.process.as_ref().filter(|process| process.runs());
     let far = match (chain, &network.job) {
-        (Some(_), Some(job)) => Some((job, watch::far(&reach(&network.url()?)?, job)?)),
+        (Some(_), Some(job)) => Some((job, far(&reach(&network.url()?)?, job)?)),
         _ => None,
     };
     let rows: Vec<Row> = network.people.iter().map(row).collect();
@@ -287,7 +254,7 @@ fn status(arguments: &Arguments) -> Result<ExitCode> {
     print_list(&rows, "nobody is there yet", false)
 }
 
-fn row(person: &people::Person) -> Row {
+fn row(person: &Person) -> Row {
     let process = person.process.as_ref().filter(|process| process.runs());
     vec![
         ("who", Cell::text(&person.name)),
@@ -296,9 +263,4 @@ fn row(person: &people::Person) -> Row {
         ("wallet", Cell::text(&person.wallet)),
         ("folder", Cell::text(shown_path(&person.folder))),
     ]
-}
-
-/// Refuses what only systems with signals and groups of processes can do.
-fn require_unix() -> Result<()> {
-    if cfg!(unix) { Ok(()) } else { bail!("sip network runs on Linux, macOS and other systems of their kind") }
 }
