@@ -21,14 +21,14 @@ use solana_keypair::Keypair;
 use solana_signer::Signer;
 
 /// Tokens of a run's folder that are missing or false.
-pub(super) struct Fault {
+pub(crate) struct Fault {
     pub domain: u8,
     /// Which file it is, and what is wrong with it.
     pub reason: String,
 }
 
 /// The tokens of a run's folder that are missing or false.
-pub(super) fn withheld_data(store: &Store, domains: &[Domain]) -> Vec<Fault> {
+pub(crate) fn withheld_data(store: &Store, domains: &[Domain]) -> Vec<Fault> {
     let mut withheld = Vec::new();
     for (domain, described) in (0u8..).zip(domains) {
         let path = store.tokens(domain.into(), "train");
@@ -46,21 +46,21 @@ pub(super) fn withheld_data(store: &Store, domains: &[Domain]) -> Vec<Fault> {
 }
 
 /// Who demands tokens, and where it is noted.
-pub(super) struct DataDemands<'a, L> {
+pub(crate) struct DataDemands<'a, L> {
     pub ledger: &'a mut L,
     pub program: Program,
     pub key: &'a Keypair,
-    pub record: &'a sip_driver::Record,
+    pub record: &'a crate::Record,
     pub report: &'a mut dyn FnMut(&Event),
 }
 
 impl<L: Ledger> DataDemands<'_, L> {
     /// The datasets with a domain's text that jobs on the chain train on; of `jobs` alone, by the beginnings of their
     /// addresses, if some are given.
-    pub(super) fn datasets(&self, domain: u8, root: &[u8; 32], jobs: &[String]) -> Result<Vec<Address>> {
+    pub(crate) fn datasets(&self, domain: u8, root: &[u8; 32], jobs: &[String]) -> Result<Vec<Address>> {
         let mut found = Vec::new();
         for (address, account) in self.ledger.program_accounts(&self.program.id)? {
-            let is_meant = jobs.is_empty() || jobs.iter().any(|given| super::is_meant(given, &address));
+            let is_meant = jobs.is_empty() || jobs.iter().any(|given| crate::patrol::is_meant(given, &address));
             if account.data.first() != Some(&(AccountKind::Job as u8)) || !is_meant {
                 continue;
             }
@@ -78,7 +78,7 @@ impl<L: Ledger> DataDemands<'_, L> {
 
     /// The next thing to do about a domain's tokens: `is_withheld` says that they are not there. False if there is nothing, or nothing
     /// now.
-    pub(super) fn step(&mut self, domain: u8, dataset: &Address, is_withheld: bool) -> Result<bool> {
+    pub(crate) fn step(&mut self, domain: u8, dataset: &Address, is_withheld: bool) -> Result<bool> {
         let (name, dataset) = (format!("data-{dataset}"), *dataset);
         let known = self.record.asked(&name)?;
         let Some(state) = self.find::<Dataset>(&dataset)? else { return Ok(false) };
