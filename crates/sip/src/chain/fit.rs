@@ -13,12 +13,12 @@ use solana_address::Address;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::job::summary;
 use crate::node::speed;
 use sip_console::scratch;
 use sip_console::table::{Cell, Row};
 use sip_console::{Desk, NO_JOB, reach};
 use sip_remote::Remote;
+use sip_view::job::summary;
 
 /// How long a job's manifest may take to come.
 const PATIENCE: Duration = Duration::from_secs(5);

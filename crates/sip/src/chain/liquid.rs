@@ -6,12 +6,11 @@ use sip_protocol::stake::pool::Pool;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::pool;
-use super::stake::Active;
 use sip_console::kind_name;
 use sip_console::table::Cell;
 use sip_console::tokens::{self, Part};
 use sip_console::{AddressText, Connection, Desk};
+use sip_view::stake::Active;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -114,7 +113,7 @@ fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
         ("pool", Cell::text(address)),
         ("kind", Cell::text(kind_name(state.kind))),
         ("mint", Cell::text(desk.program.share_mint(address))),
-        ("tokens per share", Cell::text(pool::price(&state))),
+        ("tokens per share", Cell::text(sip_view::pool::price(&state))),
         ("share tokens", Cell::Shares(state.liquid_shares)),
         ("worth", worth(state.liquid_shares)),
     ];

@@ -8,13 +8,13 @@ use sip_protocol::training::job::Job;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::mixture::Steering;
-use super::stake;
-use super::stake::Active;
 use sip_console::attention;
 use sip_console::table::{Cell, Row};
 use sip_console::tokens::{self, Part};
 use sip_console::{AddressText, Connection, Desk};
+use sip_view::stake;
+use sip_view::stake::Active;
+use sip_view::steering::Steering;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

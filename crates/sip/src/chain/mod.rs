@@ -10,7 +10,6 @@ mod init;
 pub(crate) mod job;
 pub(crate) mod liquid;
 pub(crate) mod lock;
-mod mixture;
 pub(crate) mod pool;
 pub(crate) mod protocol;
 pub(crate) mod rewards;

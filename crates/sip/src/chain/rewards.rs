@@ -4,10 +4,10 @@ use anyhow::{Result, bail, ensure};
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::stake::holdings;
 use sip_console::kind_name;
 use sip_console::table::{Cell, Row};
 use sip_console::{AddressText, Connection, Desk};
+use sip_view::stake::holdings;
 
 /// Claims that fit one transaction.
 const CLAIMS_PER_TRANSACTION: usize = 5;

@@ -8,13 +8,13 @@ use sip_protocol::training::job::Job;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::mixture::Steering;
-use super::stake;
-use super::stake::Active;
 use sip_console::Desk;
 use sip_console::attention;
 use sip_console::table::{Cell, Row};
 use sip_console::tokens::Part;
+use sip_view::stake;
+use sip_view::stake::Active;
+use sip_view::steering::Steering;
 
 /// Votes with active stake for a domain, whose attention pool is created if it is missing.
 pub(super) fn cast(desk: &mut Desk, pool: &Address, job: &Address, domain: &str, amount: Part) -> Result<ExitCode> {

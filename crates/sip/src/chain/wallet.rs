@@ -16,12 +16,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{exit, stake};
+use super::exit;
 use sip_console::failure::{Code, fault};
 use sip_console::names::Names;
 use sip_console::table::{Cell, Row};
 use sip_console::tokens::{self, Part};
 use sip_console::{AddressText, Anyway, Connection, Desk, no_wallet, pace, wallet_key};
+use sip_view::stake;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -1,16 +1,11 @@
 //! `sip dispute`: which disputes there are, and where one stands, level by level.
 
-mod path;
-
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use sip_data::shown_path;
 use sip_ledger::Ledger;
+use sip_protocol::court::Dispute;
 use sip_protocol::{Account, AccountKind};
-use sip_protocol::{
-    court::{Dispute, Game, Side},
-    ground::case::CaseKind,
-};
 use sip_svm::Embedded;
 use solana_address::Address;
 use std::collections::BTreeMap;
@@ -18,15 +13,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use path::{awaits, path};
 use sip_console::address::beginning;
 use sip_console::failure::{Code, fault};
-use sip_console::table::{Cell, Row};
+use sip_console::table::Row;
 use sip_console::{chain_url, named_program, print_list, reach};
 use sip_manifest::folder::{Store, write_own};
-use sip_report::dispute::{Level, svg};
+use sip_report::dispute::svg;
 use sip_report::terminal::{Stream, fitted};
 use sip_svm::PROGRAM_ELF;
+use sip_view::dispute as view;
 
 /// Longest file that may hold an account.
 const FILE_LIMIT_BYTES: usize = 1 << 20;
@@ -83,17 +78,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn draw(place: &Place, show: &Show) -> Result<ExitCode> {
     let (dispute, slot) = read(place, show)?;
-    let levels = path(&dispute);
-    let head = head(&dispute, slot);
+    let levels = view::path(&dispute);
+    let head = view::head(&dispute, slot);
     if let Some(file) = &show.svg {
         write_own(file, &svg(&format!("Dispute {}", show.dispute), &head, &levels))?;
     }
     let mut out = std::io::stdout().lock();
     if place.json {
-        writeln!(out, "{:#}", json(&dispute, slot, &levels))?;
+        writeln!(out, "{:#}", view::json(&dispute, slot, &levels))?;
         return Ok(ExitCode::SUCCESS);
     }
-    for line in head.iter().cloned().chain(std::iter::once(String::new())).chain(lines(&levels)) {
+    for line in head.iter().cloned().chain(std::iter::once(String::new())).chain(view::lines(&levels)) {
         writeln!(out, "{}", fitted(&line, Stream::Output, 6))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -133,22 +128,7 @@ fn all(place: &Place) -> Result<(Vec<(Address, Dispute)>, u64)> {
 
 fn list(place: &Place) -> Result<ExitCode> {
     let (disputes, slot) = all(place)?;
-    let row = |(address, dispute): &(Address, Dispute)| {
-        let (side, what) = awaits(&dispute.game);
-        let left = side.map(|side| clock_slots(dispute, side, Some(slot)));
-        let on_move = side.map_or("nobody", |side| if side == Side::Trainer { "accused" } else { "challenger" });
-        vec![
-            ("dispute", Cell::text(address)),
-            ("of", Cell::text(accused(&dispute.game).trim_start_matches("the "))),
-            ("subject", Cell::text(Address::new_from_array(dispute.subject))),
-            ("challenger", Cell::text(Address::new_from_array(dispute.challenger))),
-            ("moves", Cell::Number(dispute.moves.into())),
-            ("on move", Cell::text(on_move)),
-            ("awaits", Cell::text(what)),
-            ("left", left.map_or(Cell::Nothing, Cell::Slots)),
-        ]
-    };
-    let rows: Vec<Row> = disputes.iter().map(row).collect();
+    let rows: Vec<Row> = disputes.iter().map(|(address, dispute)| view::row(address, dispute, slot)).collect();
     print_list(&rows, "no dispute is open; one that is closed is not on the chain any more", place.json)
 }
 
@@ -196,100 +176,6 @@ fn decode(data: &[u8], from: &str) -> Result<Dispute> {
     Dispute::decode(data).map_err(|error| anyhow::anyhow!("{from} is no dispute: {error}"))
 }
 
-/// Who disputes what, whose move it is, and the clocks.
-fn head(dispute: &Dispute, slot: Option<u64>) -> Vec<String> {
-    let game = &dispute.game;
-    let address = |bytes: &[u8; 32]| Address::new_from_array(*bytes);
-    let (side, what) = awaits(game);
-    let state = match side {
-        Some(Side::Trainer) => format!("The accused is on move: {what}"),
-        Some(Side::Challenger) => format!("The challenger is on move: {what}"),
-        None => format!("Decided: {what}"),
-    };
-    let clock = |side: Side| {
-        let left = clock_slots(dispute, side, slot);
-        if left == 0 { "no time left".into() } else { format!("{left} slots left") }
-    };
-    vec![
-        format!("{} accuses {} {}", address(&dispute.challenger), accused(game), address(&dispute.subject)),
-        format!("{state}, after {} moves", dispute.moves),
-        format!("Clocks: accused {}, challenger {}", clock(Side::Trainer), clock(Side::Challenger)),
-    ]
-}
-
-/// What the accusation is about, which has the address of the dispute's subject.
-fn accused(game: &Game) -> &'static str {
-    match game.ground.case() {
-        Ok(CaseKind::Segment) => "the segment",
-        Ok(CaseKind::Score) => "the scoring run",
-        Ok(CaseKind::Start) => "the start state of the segment",
-        Ok(CaseKind::Update) => "the update of the segment",
-        Ok(CaseKind::Aggregate) => "the aggregate of the round",
-        Ok(CaseKind::Genesis) => "the genesis state of the job",
-        Ok(CaseKind::Attestation) => "the attestation of the segment",
-        Err(_) => "an unknown claim on",
-    }
-}
-
-/// What is left on a clock; it runs while its side is on move.
-fn clock_slots(dispute: &Dispute, side: Side, slot: Option<u64>) -> u64 {
-    let game = &dispute.game;
-    let elapsed = match slot {
-        Some(slot) if awaits(game).0 == Some(side) => slot.saturating_sub(game.moved_slot),
-        _ => 0,
-    };
-    game.clock_slots[side as usize].saturating_sub(elapsed)
-}
-
-/// The levels as a tree of one branch.
-fn lines(levels: &[Level]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (depth, level) in levels.iter().enumerate() {
-        let indent = "   ".repeat(depth.saturating_sub(1));
-        let branch = if depth == 0 { "" } else { "└─ " };
-        let of = level.place.map(|(_, count)| format!(" (of {count})")).unwrap_or_default();
-        lines.push(format!("{indent}{branch}{} {}{of}", level.name, level.what));
-        let below = "   ".repeat(depth);
-        for (name, value) in [("claimed", &level.claimed), ("recomputed", &level.recomputed)] {
-            if let Some(value) = value {
-                lines.push(format!("{below}   {name}: {value}"));
-            }
-        }
-    }
-    lines
-}
-
-fn json(dispute: &Dispute, slot: Option<u64>, levels: &[Level]) -> serde_json::Value {
-    let (side, what) = awaits(&dispute.game);
-    let name = |side: Side| if side == Side::Trainer { "accused" } else { "challenger" };
-    let levels: Vec<serde_json::Value> = levels
-        .iter()
-        .map(|level| {
-            serde_json::json!({
-                "level": level.name,
-                "what": level.what,
-                "index": level.place.map(|place| place.0),
-                "count": level.place.map(|place| place.1),
-                "claimed": level.claimed,
-                "recomputed": level.recomputed,
-            })
-        })
-        .collect();
-    serde_json::json!({
-        "case": accused(&dispute.game),
-        "subject": Address::new_from_array(dispute.subject).to_string(),
-        "challenger": Address::new_from_array(dispute.challenger).to_string(),
-        "moves": dispute.moves,
-        "on_move": side.map(name),
-        "awaits": what,
-        "clock_slots": {
-            "accused": clock_slots(dispute, Side::Trainer, slot),
-            "challenger": clock_slots(dispute, Side::Challenger, slot),
-        },
-        "levels": levels,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,9 +185,12 @@ mod tests {
     use sip_node::dispute::{Challenger, Defender, Evidence, GraphEvidence};
     use sip_proof::HostSha256;
     use sip_protocol::Header;
+    use sip_protocol::court::{Game, Side};
     use sip_protocol::court::{MoveKind, Outcome, Phase, Play};
+    use sip_protocol::ground::case::CaseKind;
     use sip_testing::staged;
     use sip_testing::synthetic::{Lie, Scene, node};
+    use sip_view::dispute::{clock_slots, head, json, lines, path};
     use std::fmt::Debug;
     use std::sync::Arc;
 

@@ -40,7 +40,7 @@ fn has_passed(game: &Game, phase: Phase) -> bool {
 }
 
 /// All levels that are decided, from the claim down.
-pub(super) fn path(dispute: &Dispute) -> Vec<Level> {
+pub fn path(dispute: &Dispute) -> Vec<Level> {
     let game = &dispute.game;
     let ground = &game.ground;
     let becomes = || format!("state {} becomes {}", short(&ground.start_root), short(&ground.end_root));
@@ -202,7 +202,7 @@ fn posted(dispute: &Dispute) -> Option<Vec<u32>> {
 }
 
 /// What the game waits for, in words, and whose move that is.
-pub(super) fn awaits(game: &Game) -> (Option<Side>, String) {
+pub(crate) fn awaits(game: &Game) -> (Option<Side>, String) {
     let Ok(phase) = game.phase() else { return (None, "a phase that this version does not know".into()) };
     let what = match phase {
         Phase::ShowLeaf => "opens the leaf that was attested",
