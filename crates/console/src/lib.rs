@@ -7,6 +7,7 @@
 mod act;
 pub mod address;
 pub mod attention;
+pub mod deploy;
 pub mod failure;
 mod figures;
 mod interrupt;

@@ -13,6 +13,7 @@ mod journal;
 mod round;
 mod setup;
 mod staged;
+mod tell;
 mod verify;
 mod world;
 
@@ -21,6 +22,7 @@ pub use folder::{Folder, restore};
 pub use round::Committed;
 pub use setup::{chain, dataset_addresses, job_address, people};
 pub use staged::stage;
+pub use tell::print;
 pub use verify::{Difference, Replayed, Undone, verify};
 pub use world::{InstructionLog, Person, Sent, World};
 

@@ -4,6 +4,7 @@
 
 pub mod dispute;
 pub mod job;
+pub mod manifest;
 mod path;
 pub mod pool;
 pub mod session;

@@ -1,6 +1,5 @@
 //! Commands that act on a Solana chain: a cluster, or `sip localnet`.
 
-mod deploy;
 pub(crate) mod emission;
 pub(crate) mod exit;
 pub(crate) mod fee;

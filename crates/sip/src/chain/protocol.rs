@@ -7,10 +7,10 @@ use sip_protocol::{admin::config::Config, ground::units::CAP};
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::deploy;
 use super::govern::{self, Purse};
 use super::init;
 use sip_console::Unit;
+use sip_console::deploy;
 use sip_console::settings::PARAMETERS;
 use sip_console::table::Cell;
 use sip_console::tokens::Amount;
@@ -121,7 +121,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let program: Program = desk.program;
     match &arguments.command {
-        Command::Code(command) => deploy::run(&mut desk, command),
+        Command::Code(command) => deploy::run(&mut desk, command, sip_svm::PROGRAM_ELF),
         Command::Init(arguments) => init::run(&mut desk, arguments),
         Command::Show => show(&desk),
         Command::Distribute { wallet, amount, anyway } => {

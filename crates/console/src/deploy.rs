@@ -7,7 +7,6 @@ use sip_client::Program;
 use sip_ledger::loader::{Deployed, Missing, Upload, make_room, set_authority};
 use sip_ledger::{Ledger, LedgerError, read_key};
 use sip_protocol::admin::config::Config;
-use sip_svm::PROGRAM_ELF;
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
@@ -15,11 +14,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use sip_console::Desk;
-use sip_console::failure::{Code, fault};
-use sip_console::table::Cell;
-use sip_console::tokens::{grouped, sol};
-use sip_console::{Tried, explain};
+use crate::Desk;
+use crate::failure::{Code, fault};
+use crate::table::Cell;
+use crate::tokens::{grouped, sol};
+use crate::{Tried, explain};
 use sip_data::hex;
 use sip_report::terminal::{Stream, fitted};
 use sip_report::{Progress, count, say};
@@ -27,8 +26,9 @@ use sip_report::{Progress, count, say};
 /// Signatures of the transaction that makes the buffer a program: the wallet's and the program's.
 const LAMPORTS_OF_LAST: u64 = 10_000;
 
+/// What is done with a program's code.
 #[derive(clap::Subcommand)]
-pub(super) enum Command {
+pub enum Command {
     /// Put this build's program on a chain, at an address of the wallet's; an upload that was cut off goes on
     Deploy {
         /// Key file of the program's address [default: one that follows from the wallet's key]
@@ -45,13 +45,17 @@ pub(super) enum Command {
     Abandon,
 }
 
-pub(super) fn run(desk: &mut Desk, command: &Command) -> Result<ExitCode> {
+/// Does it with this code.
+///
+/// # Errors
+/// The chain's; what stands against it.
+pub fn run(desk: &mut Desk, command: &Command, elf: &[u8]) -> Result<ExitCode> {
     match command {
-        Command::Deploy { program_key } => deploy(desk, program_key.as_deref()),
-        Command::Upgrade => upgrade(desk),
-        Command::Freeze => freeze(desk),
-        Command::Code => code(desk),
-        Command::Abandon => abandon(desk),
+        Command::Deploy { program_key } => deploy(desk, program_key.as_deref(), elf),
+        Command::Upgrade => upgrade(desk, elf),
+        Command::Freeze => freeze(desk, elf),
+        Command::Code => code(desk, elf),
+        Command::Abandon => abandon(desk, elf),
     }
 }
 
@@ -62,8 +66,8 @@ fn derived(key: &Keypair, purpose: &str, of: &[u8]) -> Keypair {
 }
 
 /// The buffer of a wallet for this build's code: the same one whenever the upload goes on.
-fn buffer(key: &Keypair) -> Keypair {
-    derived(key, "sip.buffer.1", &Sha256::digest(PROGRAM_ELF))
+fn buffer(key: &Keypair, elf: &[u8]) -> Keypair {
+    derived(key, "sip.buffer.1", &Sha256::digest(elf))
 }
 
 fn sha256(code: &[u8]) -> String {
@@ -71,15 +75,16 @@ fn sha256(code: &[u8]) -> String {
 }
 
 /// The hash of code without the room behind it.
-fn hash_of(deployed: &Deployed) -> String {
+fn hash_of(deployed: &Deployed, elf: &[u8]) -> String {
     let end = deployed.code.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     // The code may end with zeros of its own.
-    let end = if deployed.is(PROGRAM_ELF) { PROGRAM_ELF.len() } else { end };
+    let end = if deployed.is(elf) { elf.len() } else { end };
     sha256(&deployed.code[..end])
 }
 
 /// What is about to happen, and what it takes.
 struct Plan<'a> {
+    elf: &'a [u8],
     action: &'static str,
     program_id: Address,
     before: Option<String>,
@@ -99,7 +104,7 @@ impl Plan<'_> {
         let transactions = self.missing.cost().0 + 1;
         let mut lines = vec![
             format!("{} the program {}", self.action, self.program_id),
-            format!("  code     {} bytes, SHA-256 {}", grouped(PROGRAM_ELF.len() as u64), sha256(PROGRAM_ELF)),
+            format!("  code     {} bytes, SHA-256 {}", grouped(self.elf.len() as u64), sha256(self.elf)),
         ];
         lines.extend(self.before.as_ref().map(|before| format!("  instead  SHA-256 {before}")));
         lines.push(format!(
@@ -126,7 +131,7 @@ impl Plan<'_> {
                 "sent": signature.is_some(),
                 "signature": signature,
                 "program": self.program_id.to_string(),
-                "codeSha256": sha256(PROGRAM_ELF),
+                "codeSha256": sha256(self.elf),
                 "codeSha256Before": self.before,
                 "buffer": self.buffer.to_string(),
                 "piecesSent": self.missing.pieces.len(),
@@ -148,7 +153,7 @@ impl Plan<'_> {
 }
 
 /// Puts the program at a new address.
-fn deploy(desk: &mut Desk, program_key: Option<&Path>) -> Result<ExitCode> {
+fn deploy(desk: &mut Desk, program_key: Option<&Path>, elf: &[u8]) -> Result<ExitCode> {
     let key = desk.key()?.insecure_clone();
     let program = match program_key {
         Some(path) => read_key(path)?,
@@ -160,18 +165,19 @@ fn deploy(desk: &mut Desk, program_key: Option<&Path>) -> Result<ExitCode> {
             "there is a program at {program_id} already; \"sip protocol upgrade --program {program_id}\" gives it this build's code"
         );
     }
-    let buffer = buffer(&key);
-    let upload = Upload { program_elf: PROGRAM_ELF, authority: &key, buffer: &buffer };
+    let buffer = buffer(&key, elf);
+    let upload = Upload { program_elf: elf, authority: &key, buffer: &buffer };
     let missing = upload.missing(&desk.ledger)?;
     let (fee, rent) = (missing.cost().1 + LAMPORTS_OF_LAST, upload.program_rent(&desk.ledger)?);
     let paid = if missing.is_new { 0 } else { upload.buffer_rent(&desk.ledger)? };
     let plan = Plan {
+        elf,
         action: "deploy",
         program_id,
         before: None,
         buffer: buffer.pubkey(),
         missing: &missing,
-        pieces: pieces(),
+        pieces: pieces(elf),
         fee,
         rent,
         at_once: (rent + fee).saturating_sub(paid),
@@ -190,34 +196,31 @@ fn deploy(desk: &mut Desk, program_key: Option<&Path>) -> Result<ExitCode> {
 }
 
 /// Gives a program this build's code.
-fn upgrade(desk: &mut Desk) -> Result<ExitCode> {
+fn upgrade(desk: &mut Desk, elf: &[u8]) -> Result<ExitCode> {
     let key = desk.key()?.insecure_clone();
     let program_id = desk.program.id;
     let deployed = upgradeable(desk, &key.pubkey())?;
-    ensure!(
-        !deployed.is(PROGRAM_ELF),
-        "the program {program_id} has this build's code already, SHA-256 {}",
-        sha256(PROGRAM_ELF)
-    );
-    let buffer = buffer(&key);
-    let upload = Upload { program_elf: PROGRAM_ELF, authority: &key, buffer: &buffer };
+    ensure!(!deployed.is(elf), "the program {program_id} has this build's code already, SHA-256 {}", sha256(elf));
+    let buffer = buffer(&key, elf);
+    let upload = Upload { program_elf: elf, authority: &key, buffer: &buffer };
     let missing = upload.missing(&desk.ledger)?;
-    let more = PROGRAM_ELF.len().saturating_sub(deployed.code.len());
+    let more = elf.len().saturating_sub(deployed.code.len());
     let rent = if more == 0 {
         0
     } else {
         let room = |code: usize| desk.ledger.minimum_balance(code);
-        room(PROGRAM_ELF.len())? - room(deployed.code.len())?
+        room(elf.len())? - room(deployed.code.len())?
     };
     let fee = missing.cost().1 + LAMPORTS_OF_LAST;
     let lent = if missing.is_new { upload.buffer_rent(&desk.ledger)? } else { 0 };
     let plan = Plan {
+        elf,
         action: "upgrade",
         program_id,
-        before: Some(hash_of(&deployed)),
+        before: Some(hash_of(&deployed, elf)),
         buffer: buffer.pubkey(),
         missing: &missing,
-        pieces: pieces(),
+        pieces: pieces(elf),
         fee,
         rent,
         at_once: rent + fee + lent,
@@ -226,7 +229,7 @@ fn upgrade(desk: &mut Desk) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     write(desk, &upload, &plan)?;
-    make_room(&mut desk.ledger, PROGRAM_ELF, &key, &program_id)?;
+    make_room(&mut desk.ledger, elf, &key, &program_id)?;
     let receipt =
         (desk.ledger.send(&[upload.upgrade(&program_id)], &key, &[])).map_err(|error| refused(error, desk, &plan))?;
     finish(desk, &plan, receipt.signature.to_string(), |out| {
@@ -235,7 +238,7 @@ fn upgrade(desk: &mut Desk) -> Result<ExitCode> {
 }
 
 /// Makes a program immutable.
-fn freeze(desk: &mut Desk) -> Result<ExitCode> {
+fn freeze(desk: &mut Desk, elf: &[u8]) -> Result<ExitCode> {
     let key = desk.key()?.insecure_clone();
     let program_id = desk.program.id;
     let deployed = upgradeable(desk, &key.pubkey())?;
@@ -244,10 +247,10 @@ fn freeze(desk: &mut Desk) -> Result<ExitCode> {
             "the protocol is not begun, and only who may upgrade the program can begin it; \"sip protocol init\" first"
         );
     }
-    let build = if deployed.is(PROGRAM_ELF) { "this build's" } else { "not this build's" };
+    let build = if deployed.is(elf) { "this build's" } else { "not this build's" };
     let told = format!(
         "{program_id} keeps its code for good, SHA-256 {} ({build}), and no fault in it can ever be mended",
-        hash_of(&deployed)
+        hash_of(&deployed, elf)
     );
     desk.confirm(&told, "Freeze it?")?;
     let instruction = set_authority(&program_id, &key.pubkey(), None);
@@ -255,15 +258,15 @@ fn freeze(desk: &mut Desk) -> Result<ExitCode> {
 }
 
 /// What is on the chain, to compare with a release.
-fn code(desk: &Desk) -> Result<ExitCode> {
+fn code(desk: &Desk, elf: &[u8]) -> Result<ExitCode> {
     let id = desk.program.id;
     let deployed = Deployed::read(&desk.ledger, &id)?.ok_or_else(|| no_program(&id))?;
     let authority = deployed.authority.map_or_else(|| Cell::text("nobody: it is immutable"), Cell::text);
     desk.card(&vec![
         ("program", Cell::text(id)),
-        ("code sha256", Cell::Text(hash_of(&deployed))),
-        ("this build", Cell::Truth(deployed.is(PROGRAM_ELF))),
-        ("this build sha256", Cell::Text(sha256(PROGRAM_ELF))),
+        ("code sha256", Cell::Text(hash_of(&deployed, elf))),
+        ("this build", Cell::Truth(deployed.is(elf))),
+        ("this build sha256", Cell::Text(sha256(elf))),
         ("room", Cell::Number(deployed.code.len() as u64)),
         ("upgrade authority", authority),
     ])
@@ -277,20 +280,20 @@ fn no_program(id: &Address) -> anyhow::Error {
 }
 
 /// Gives up an upload that was not finished.
-fn abandon(desk: &mut Desk) -> Result<ExitCode> {
+fn abandon(desk: &mut Desk, elf: &[u8]) -> Result<ExitCode> {
     let key = desk.key()?.insecure_clone();
-    let buffer = buffer(&key);
+    let buffer = buffer(&key, elf);
     ensure!(
         desk.ledger.account(&buffer.pubkey())?.is_some(),
         "no upload of this build's code is under way; its buffer would be {}",
         buffer.pubkey()
     );
-    let upload = Upload { program_elf: PROGRAM_ELF, authority: &key, buffer: &buffer };
+    let upload = Upload { program_elf: elf, authority: &key, buffer: &buffer };
     desk.act(&format!("give up the buffer {}", buffer.pubkey()), &[upload.close()], &[])
 }
 
-fn pieces() -> usize {
-    PROGRAM_ELF.len().div_ceil(sip_ledger::loader::PIECE_BYTES)
+fn pieces(elf: &[u8]) -> usize {
+    elf.len().div_ceil(sip_ledger::loader::PIECE_BYTES)
 }
 
 /// A program that the wallet may upgrade.
@@ -330,7 +333,7 @@ fn begin(desk: &Desk, plan: &Plan<'_>, question: &str) -> Result<bool> {
 
 /// Writes what is missing into the buffer.
 fn write(desk: &mut Desk, upload: &Upload<'_>, plan: &Plan<'_>) -> Result<()> {
-    let stop = sip_console::stop_on_interrupt()?;
+    let stop = crate::stop_on_interrupt()?;
     let bar = Progress::new(desk.json).bar(plan.pieces as u64, "upload");
     let pieces = plan.pieces;
     let written = upload.write(&mut desk.ledger, |missing| {
@@ -380,7 +383,7 @@ fn finish(
     desk.ledger.advance_slots(1)?;
     let deployed = Deployed::read(&desk.ledger, &plan.program_id)?;
     ensure!(
-        deployed.is_some_and(|deployed| deployed.is(PROGRAM_ELF)),
+        deployed.is_some_and(|deployed| deployed.is(plan.elf)),
         "the chain has other code at {} than was sent",
         plan.program_id
     );
@@ -390,7 +393,7 @@ fn finish(
         writeln!(
             out,
             "{}",
-            fitted(&format!("{} is on the chain, SHA-256 {}", plan.program_id, sha256(PROGRAM_ELF)), Stream::Output, 2)
+            fitted(&format!("{} is on the chain, SHA-256 {}", plan.program_id, sha256(plan.elf)), Stream::Output, 2)
         )?;
         writeln!(out, "{}", fitted(&format!("transaction {signature}"), Stream::Output, 2))?;
         next(&mut out)?;
