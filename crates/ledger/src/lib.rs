@@ -6,10 +6,12 @@
 //! chain at an address.
 
 mod error;
+mod key;
 pub mod loader;
 mod transaction;
 
 pub use error::{Failure, LedgerError, RemoteError, SnapshotError};
+pub use key::{KeyError, read_key};
 pub use loader::{program_data, upgrade_authority};
 pub use transaction::{MAX_TRANSACTION_BYTES, compute_unit_limit, compute_unit_price, pack, sign, transaction_bytes};
 

@@ -63,12 +63,9 @@ pub enum LocalnetError {
         /// Which transaction, from 0.
         number: u64,
     },
-    /// The key file is none.
-    #[error("{path} is no key file: expected a JSON list of 64 numbers, as solana-keygen writes it")]
-    Key {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The key file of the faucet is none, or cannot be read.
+    #[error(transparent)]
+    Key(#[from] sip_ledger::KeyError),
     /// A port is taken, or may not be used.
     #[error("cannot listen on {address}: {source}; choose another port with --port")]
     Listen {

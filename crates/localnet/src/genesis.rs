@@ -7,6 +7,7 @@ use crate::LocalnetError;
 use crate::log::segment_number;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use sip_ledger::read_key;
 use sip_svm::Embedded;
 use solana_account::{Account, ReadableAccount};
 use solana_address::Address;
@@ -39,7 +40,7 @@ const MINT_BYTES: usize = 82;
 /// After the authority (4 + 32) and the supply (8); whether the mint is initialised follows it.
 const MINT_DECIMALS_OFFSET: usize = 44;
 const FORMAT: u32 = 2;
-/// Keys and genesis files have some hundred bytes.
+/// A genesis file has some hundred bytes.
 const JSON_LIMIT_BYTES: usize = 64 << 10;
 
 const FAUCET: &str = "faucet.json";
@@ -138,16 +139,6 @@ pub(crate) fn reset(folder: &Path) -> Result<(), LocalnetError> {
         }
     }
     Ok(())
-}
-
-/// The key in a file as `solana-keygen` writes it.
-///
-/// # Errors
-/// [`LocalnetError::File`] where it cannot be read, [`LocalnetError::Key`] where it is something else.
-pub fn read_key(path: &Path) -> Result<Keypair, LocalnetError> {
-    let wrong = || LocalnetError::Key { path: path.into() };
-    let bytes: Vec<u8> = sip_json::fields_from_slice(&read_json(path)?).map_err(|_| wrong())?;
-    Keypair::try_from(&bytes[..]).map_err(|_| wrong())
 }
 
 fn begin(
@@ -253,7 +244,7 @@ fn lock(folder: &Path) -> Result<File, LocalnetError> {
     }
 }
 
-/// A key or a genesis file.
+/// A genesis file.
 fn read_json(path: &Path) -> Result<Vec<u8>, LocalnetError> {
     sip_json::read_file(path, JSON_LIMIT_BYTES).map_err(LocalnetError::file("read", path))
 }

@@ -52,7 +52,6 @@ mod websocket;
 
 pub use engine::Localnet;
 pub use error::LocalnetError;
-pub use genesis::read_key;
 
 use solana_address::Address;
 use solana_keypair::Keypair;

@@ -27,6 +27,31 @@ pub fn draw_secret(key: &[u8; 64], pool_index: u32) -> [u8; 32] {
     HostSha256::hashv(&[b"sip.draws.1", key, &pool_index.to_le_bytes()])
 }
 
+/// An auditor's hash chain: a draw hashes to the one revealed before it, the first one to the tip. A round takes two: one for the audit,
+/// one with the vote.
+pub struct HashChain {
+    /// From the secret end on.
+    links: Vec<[u8; 32]>,
+}
+
+impl HashChain {
+    /// A chain of `length` links, at least one, of which the first is a secret.
+    pub fn from_secret(first: [u8; 32], length: usize) -> HashChain {
+        let following = |link: &[u8; 32]| Some(HostSha256::hashv(&[link]));
+        HashChain { links: std::iter::successors(Some(first), following).take(length.max(1)).collect() }
+    }
+
+    /// What everyone knows before the first draw.
+    pub fn tip(&self) -> [u8; 32] {
+        self.links[self.links.len() - 1]
+    }
+
+    /// The draw of a number.
+    pub fn draw(&self, number: u32) -> Option<[u8; 32]> {
+        self.links.len().checked_sub(2 + number as usize).map(|at| self.links[at])
+    }
+}
+
 /// What an auditor attests a segment with.
 pub fn commitment(pool: &Address, segment: &Address, salt: &[u8; 32], trace_root: &[u8; 32]) -> [u8; 32] {
     Shown { salt, trace_root }.commitment::<HostSha256>(pool.as_array(), segment.as_array())

@@ -58,7 +58,7 @@ mod turner;
 mod view;
 
 pub use action::{Action, Send, Shelf, Work};
-pub use auditor::{commitment, draw_secret};
+pub use auditor::{HashChain, commitment, draw_secret};
 pub use charge::{Charge, Charged};
 pub use claim::{Claim, Part};
 pub use court::claim_of;

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::chain::table::{Cell, Row, list};
+use sip_console::table::{Cell, Row, list};
 use sip_manifest::folder::write_own;
 
 #[derive(clap::Args)]

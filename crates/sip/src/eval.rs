@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::generate::{MachineOptions, open};
-use crate::words::{count, wrong};
+use sip_console::words::{count, wrong};
 use sip_report::Progress;
 use sip_report::terminal::output;
 use sip_train::data::all_of;

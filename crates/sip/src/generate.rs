@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::words::{positive, share, temperature, wrong};
+use sip_console::words::{positive, share, temperature, wrong};
 use sip_data::{Missing, shown_path};
 use sip_manifest::folder::Store;
 use sip_manifest::machine::Machine;

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::words::{count, wrong};
+use sip_console::words::{count, wrong};
 use sip_data::{Missing, hex};
 use sip_manifest::folder::write_own;
 use sip_manifest::place::keep_apart;

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::failure::EXITS;
+use sip_console::failure::EXITS;
 use sip_report::terminal::{Stream, columns, output, wrap};
 
 /// Widest lines of help.

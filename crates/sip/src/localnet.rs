@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, bail};
 use sip_client::Program;
 use sip_data::shown_path;
-use sip_localnet::{Config, Localnet, read_key};
+use sip_ledger::read_key;
+use sip_localnet::{Config, Localnet};
 use solana_address::Address;
 use solana_signer::Signer;
 use std::io::Write;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use crate::chain::address::in_full;
+use sip_console::address::in_full;
 use sip_report::terminal::output;
 use sip_svm::PROGRAM_ELF;
 

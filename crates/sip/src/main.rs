@@ -1,14 +1,11 @@
 //! The command line of the Staked Intelligence Protocol.
 
-mod archive;
 mod audit;
 mod chain;
 mod demo;
 mod dispute;
 mod emission;
 mod eval;
-mod exported;
-mod failure;
 mod finetune;
 mod generate;
 mod graph;
@@ -19,19 +16,16 @@ mod network;
 mod node;
 #[cfg(test)]
 mod pages;
-mod post;
 mod quality;
-mod remote;
-mod run;
 mod security;
 #[cfg(test)]
 mod strangers;
 mod tokenize;
 mod train;
 mod verify;
-mod words;
 
 use clap::{FromArgMatches, Parser, Subcommand};
+use sip_console::failure;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -44,7 +38,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Publish texts for others to train on
-    Data(post::publish::Arguments),
+    Data(sip_post::Publish),
     /// Train a model among strangers on an embedded Solana ledger, and convict a liar on chain
     Demo(demo::Arguments),
     /// Follow jobs, replay what is claimed, convict who lies; for an auditor also attest, vote and be paid
@@ -121,7 +115,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Completions(arguments) => help::completions(&arguments),
-        Command::Data(arguments) => post::publish::run(&arguments),
+        Command::Data(arguments) => sip_post::publish(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Dispute(arguments) => dispute::run(&arguments),
         Command::Emission(arguments) => emission::run(&arguments),

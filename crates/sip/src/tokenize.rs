@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::generate::require_model;
-use crate::post::tokenizer::place;
+use sip_manifest::tokenizer::place;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let progress = Progress::new(arguments.json);
     let machine = arguments.machine.machine()?;
-    let stop = crate::run::stop_on_interrupt()?;
+    let stop = sip_console::stop_on_interrupt()?;
     if let Some(root) = &arguments.resume {
         let folder = Folder::new(root);
         let settings: Settings = saved_settings(&folder, "train")?;

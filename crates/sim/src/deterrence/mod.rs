@@ -2,6 +2,7 @@
 
 mod formulas;
 mod odds;
+pub mod told;
 mod trials;
 
 pub use formulas::{Setting, replays, survival};

@@ -1,40 +1,21 @@
 //! `sip audit`: a watchtower that follows jobs, replays what was claimed, convicts liars, and acts for an auditor.
 
-mod data;
-pub(crate) mod folder;
-mod operator;
-
-use anyhow::{Context, Result, bail, ensure};
-use sip_client::Program;
-use sip_driver::{
-    Bench, Books, FolderStates, Live, Match, Memory, PAUSE_SLOTS, Record, SLOT, Source, Tally, is_lost, is_stop,
-    no_holders,
-};
-use sip_ledger::Ledger;
-use sip_protocol::training::job::Job;
-use sip_protocol::{Account, AccountKind};
+use anyhow::{Context, Result};
+use sip_driver::{Patrol, Tally};
 use sip_report::terminal;
 use solana_address::Address;
 use solana_keypair::Keypair;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
-use crate::chain::{named_program, no_wallet, reach, variable, wallet_key};
-use data::{DataDemands, withheld_data};
-use folder::Folder;
-use operator::check_operator;
-pub(crate) use operator::read_chain;
-use sip_manifest::folder::{Store, read_manifest};
-use sip_manifest::machine::Machine;
+use sip_console::{named_program, no_wallet, reach, variable, wallet_key};
+use sip_data::unhex;
+use sip_demo::Folder;
+use sip_manifest::folder::Store;
 use sip_manifest::place::hold_of;
 use sip_manifest::stop::Stop;
 use sip_roles::{Event, Me, Node, Roles};
-
-/// Longest wait before a chain that does not answer is asked again.
-const LONGEST_WAIT_SECONDS: u64 = 60;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -55,14 +36,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Address of the on-chain program [default: $SIP_PROGRAM, or this build's]
-    #[arg(long, value_name = "ADDRESS", value_parser = crate::chain::address::in_full)]
+    #[arg(long, value_name = "ADDRESS", value_parser = sip_console::address::in_full)]
     program: Option<Address>,
     /// Also act as the auditor of the job that the wallet is: reveal draws, attest, vote, defend both, move rounds on that are due,
     /// take the pay
     #[arg(long)]
     operator: bool,
     /// With --operator: work for this pool of another wallet, which names this one as its session key; may be repeated
-    #[arg(long = "for", value_name = "POOL", requires = "operator", value_parser = crate::chain::address::in_full)]
+    #[arg(long = "for", value_name = "POOL", requires = "operator", value_parser = sip_console::address::in_full)]
     served: Vec<Address>,
     /// File with the secret of the auditor's hash chain, 64 hexadecimal digits [default: the one that follows from the key]
     #[arg(long, value_name = "FILE", requires = "operator")]
@@ -87,7 +68,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let stop = crate::run::stop_on_interrupt()?;
+    let stop = sip_console::stop_on_interrupt()?;
     let key = wallet_key(arguments.key.as_deref())?.ok_or_else(no_wallet)?;
     let json = arguments.json;
     let mut report = |event: &Event| print(event, json);
@@ -108,8 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let _held = held.collect::<Result<Vec<_>>>()?;
     let known = Tally::of(&folders);
     let mut goes_on = || !stop.requested();
-    let mut patrol =
-        Patrol { arguments, key: &key, stop: &stop, once: arguments.once, report: &mut report, goes_on: &mut goes_on };
+    let mut patrol = patrol(arguments, &key, &stop, &mut report, &mut goes_on)?;
     match &url {
         Some(url) => patrol.follow(&mut reach(url)?, &stores)?,
         None => {
@@ -132,196 +112,40 @@ fn print(event: &Event, json: bool) {
     };
 }
 
-/// A job that is followed.
-struct Followed<'a> {
-    job: Address,
-    source: &'a Arc<Source>,
-    bench: Bench,
-    books: Books,
-    memory: Memory,
-}
-
 /// Who follows jobs, how, and for how long.
-struct Patrol<'a> {
+fn patrol<'a>(
     arguments: &'a Arguments,
     key: &'a Keypair,
     stop: &'a Stop,
-    /// Whether to stop when there is nothing to be done now.
-    once: bool,
     report: &'a mut dyn FnMut(&Event),
-    /// Asked before every step.
     goes_on: &'a mut dyn FnMut() -> bool,
+) -> Result<Patrol<'a>> {
+    let chain = arguments.chain.as_deref().map(read_chain).transpose()?;
+    let me = Me::new(key.to_bytes()).with_chain(chain).serving(arguments.served.iter().copied().collect());
+    Ok(Patrol {
+        program: named_program(arguments.program)?,
+        key,
+        node: Node { me, roles: roles(arguments.operator, arguments.drawn), cheating: None },
+        jobs: &arguments.job,
+        state: arguments.state.as_deref(),
+        demands_data: arguments.demand_data,
+        stop,
+        once: arguments.once,
+        report,
+        goes_on,
+    })
 }
 
-impl Patrol<'_> {
-    /// Follows the jobs of one chain.
-    fn follow<L: Ledger>(&mut self, ledger: &mut L, stores: &[Store]) -> Result<()> {
-        let machine = Machine::from_environment()?;
-        let program = named_program(self.arguments.program)?;
-        let first = stores.first().context("no folder of a run is given")?;
-        let folder = self.arguments.state.clone().unwrap_or_else(|| first.root().join("audit"));
-        let mut sources = Vec::new();
-        for store in stores {
-            self.see_to_data(ledger, store, folder.clone())?;
-            sources.push(Arc::new(Source::open(store.clone(), &machine)?));
-        }
-        let mut jobs = Vec::new();
-        let node = self.node()?;
-        for (job, source) in self.jobs(ledger, &program, &sources)? {
-            let record = Record::open(folder.join(job.to_string()))?;
-            if node.roles.auditor {
-                check_operator(ledger, &program, &job, &node.me.wallet)?;
-            }
-            let states = FolderStates::new(record.folder(), None, source.published(), source.shapes());
-            let books = Books::open(&record, 0)?;
-            let bench = Bench::new(Arc::clone(source), machine.clone(), record, Arc::new(states), self.stop.clone());
-            jobs.push(Followed { job, source, bench, books, memory: Memory::default() });
-        }
-        let mut wait_seconds = 1;
-        loop {
-            let mut has_acted = false;
-            for followed in &mut jobs {
-                if !(self.goes_on)() {
-                    return Ok(());
-                }
-                let mut live = Live {
-                    ledger: &mut *ledger,
-                    program,
-                    key: self.key,
-                    job: followed.job,
-                    node: &node,
-                    source: followed.source,
-                    record: followed.bench.record.clone(),
-                    hands: &mut followed.bench,
-                    holders: &no_holders,
-                    holds_opening: &|_| false,
-                    books: &mut followed.books,
-                    slot: SLOT,
-                    turn_slots: None,
-                    memory: &mut followed.memory,
-                    report: &mut *self.report,
-                };
-                match live.step() {
-                    Ok(acted) => {
-                        has_acted |= acted;
-                        wait_seconds = 1;
-                    }
-                    Err(error) if is_stop(&error) => return Ok(()),
-                    Err(error) if !self.once && is_lost(&error) => self.wait(&error, &mut wait_seconds),
-                    Err(error) => return Err(error),
-                }
-            }
-            if !has_acted {
-                if self.once {
-                    return Ok(());
-                }
-                match ledger.advance_slots(PAUSE_SLOTS).map_err(anyhow::Error::from) {
-                    Err(error) if is_lost(&error) => self.wait(&error, &mut wait_seconds),
-                    passed => passed?,
-                }
-            }
-        }
-    }
-
-    /// Who follows the jobs, and what it does in them.
-    fn node(&self) -> Result<Node> {
-        let is_operator = self.arguments.operator;
-        let chain = self.arguments.chain.as_deref().map(read_chain).transpose()?;
-        let me =
-            Me::new(self.key.to_bytes()).with_chain(chain).serving(self.arguments.served.iter().copied().collect());
-        Ok(Node { me, roles: roles(is_operator, self.arguments.drawn), cheating: None })
-    }
-
-    /// Waits for a chain that does not answer, twice as long each time.
-    fn wait(&mut self, error: &anyhow::Error, seconds: &mut u64) {
-        (self.report)(&Event::Lost { reason: format!("{error:#}"), seconds: *seconds });
-        for _ in 0..*seconds {
-            if self.stop.requested() {
-                return;
-            }
-            std::thread::sleep(Duration::from_secs(1));
-        }
-        *seconds = (*seconds * 2).min(LONGEST_WAIT_SECONDS);
-    }
-
-    /// Demands tokens that are missing or false, and follows demands that were made. Without tokens nothing can be replayed.
-    fn see_to_data<L: Ledger>(&mut self, ledger: &mut L, store: &Store, folder: PathBuf) -> Result<()> {
-        let domains = read_manifest(&store.manifest())?.domains;
-        let withheld = withheld_data(store, &domains);
-        let record = Record::open(folder)?;
-        for (number, domain) in (0u8..).zip(&domains) {
-            let root = domain.train_root;
-            // A fault of the disk here is nobody else's.
-            let is_withheld = self.arguments.demand_data && withheld.iter().any(|fault| fault.domain == number);
-            let (program, key) = (named_program(self.arguments.program)?, self.key);
-            let mut demands =
-                DataDemands { ledger: &mut *ledger, program, key, record: &record, report: &mut *self.report };
-            for dataset in demands.datasets(number, &root, &self.arguments.job)? {
-                while demands.step(number, &dataset, is_withheld)? {
-                    if !(self.goes_on)() {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        let faults: Vec<&str> = withheld.iter().map(|fault| &*fault.reason).collect();
-        let rest = match self.arguments.demand_data {
-            true => {
-                "a chunk of each is demanded on chain: get them, and run this again, also to see the demands to their end"
-            }
-            false => {
-                "nothing is demanded on chain for it; put it back, or, where nobody publishes the tokens, demand a chunk of them \
-                 with --demand-data"
-            }
-        };
-        ensure!(faults.is_empty(), "{}; {rest}", faults.join("; "));
-        Ok(())
-    }
-
-    /// The jobs to follow, each with the folder that describes it.
-    fn jobs<'s, L: Ledger>(
-        &self,
-        ledger: &L,
-        program: &Program,
-        sources: &'s [Arc<Source>],
-    ) -> Result<Vec<(Address, &'s Arc<Source>)>> {
-        let given = &self.arguments.job;
-        let mut jobs = Vec::new();
-        for (address, account) in ledger.program_accounts(&program.id)? {
-            if account.data.first() != Some(&(AccountKind::Job as u8))
-                || !(given.is_empty() || given.iter().any(|given| is_meant(given, &address)))
-            {
-                continue;
-            }
-            let job = Job::decode(&account.data).map(Box::new);
-            let job = job.map_err(|error| anyhow::anyhow!("account {address}: {error}"))?;
-            // A job over other data is another job, though it computes the same.
-            let datasets = sip_driver::registered(ledger, program, &job)?;
-            match sources.iter().find(|source| source.describes(&job, &datasets) != Match::No) {
-                Some(source) => {
-                    sip_driver::require_version(&job)?;
-                    jobs.push((address, source));
-                }
-                None if given.is_empty() => {}
-                None => bail!("no folder given with --run describes the job at {address}, with its settings and data"),
-            }
-        }
-        if let Some(missing) = given.iter().find(|given| !jobs.iter().any(|(job, _)| is_meant(given, job))) {
-            bail!("there is no job at {missing}");
-        }
-        ensure!(!jobs.is_empty(), "no job on the chain is one that the folders given with --run describe");
-        Ok(jobs)
-    }
+/// The secret of a hash chain in a file: 64 hexadecimal digits.
+pub(crate) fn read_chain(path: &std::path::Path) -> Result<[u8; 32]> {
+    let text = sip_json::read_text(path, 1024)
+        .with_context(|| format!("cannot read {}; expected 64 hexadecimal digits", path.display()))?;
+    unhex(text.trim()).with_context(|| format!("{} does not hold 64 hexadecimal digits", path.display()))
 }
 
 /// What a watchtower does, and an auditor beside it.
 fn roles(is_operator: bool, is_drawn_only: bool) -> Roles {
     Roles { watchtower: true, auditor: is_operator, turner: is_operator, is_drawn_only, ..Roles::default() }
-}
-
-/// Whether an address begins so.
-fn is_meant(given: &str, address: &Address) -> bool {
-    address.to_string().starts_with(given)
 }
 
 #[cfg(test)]

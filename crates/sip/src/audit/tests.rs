@@ -3,14 +3,15 @@
 mod closed;
 mod story;
 
-use super::folder::restore;
 use super::*;
-use crate::run::Run;
-use crate::run::setup::people;
-use crate::run::world::Person;
+use sip_client::Program;
 use sip_data::Mixture;
-use sip_ledger::LedgerError;
-use sip_ledger::{Receipt, RemoteError, Statistics};
+use sip_demo::Person;
+use sip_demo::Run;
+use sip_demo::people;
+use sip_demo::restore;
+use sip_driver::{Bench, Books, FolderStates, Live, Memory, Record, SLOT, Source, is_lost, no_holders};
+use sip_ledger::{Ledger, LedgerError, Receipt, RemoteError, Statistics};
 use sip_localnet::{Config, Localnet};
 use sip_manifest::folder::read_json;
 use sip_manifest::prepare;
@@ -62,7 +63,7 @@ fn settings(cheats: Vec<Fraud>) -> Settings {
 }
 
 /// A run whose first round is in its audit, saved; also gives what each trainer committed.
-fn in_audit(folder: &Path, cheats: Vec<Fraud>) -> (Run, Vec<crate::run::round::Committed>) {
+fn in_audit(folder: &Path, cheats: Vec<Fraud>) -> (Run, Vec<sip_demo::Committed>) {
     let store = Store::new(folder);
     let mut settings = settings(cheats);
     prepare::tokenize(&mut settings, &[], 60_000, &store, &|_| ()).unwrap();
@@ -112,7 +113,7 @@ fn follow(
     goes_on: &mut dyn FnMut() -> bool,
 ) -> Result<()> {
     let stop = Stop::default();
-    let mut patrol = Patrol { arguments, key, stop: &stop, once: true, report, goes_on };
+    let mut patrol = Patrol { once: true, ..patrol(arguments, key, &stop, report, goes_on)? };
     patrol.follow(&mut Folder::open(store)?, std::slice::from_ref(store))
 }
 
@@ -342,8 +343,7 @@ fn a_chain_that_does_not_answer_is_asked_again() {
         let mut report = |event: &Event| events.borrow_mut().push(event.clone());
         // Once it answers, that is enough.
         let mut goes_on = || !events.borrow().iter().any(|event| matches!(event, Event::Judged { .. }));
-        let mut patrol =
-            Patrol { arguments: &arguments, key: &key, stop: &stop, once, report: &mut report, goes_on: &mut goes_on };
+        let mut patrol = Patrol { once, ..patrol(&arguments, &key, &stop, &mut report, &mut goes_on).unwrap() };
         let followed = patrol.follow(&mut ledger, std::slice::from_ref(&run.store));
         let is_lost = |event: &Event| matches!(event, Event::Lost { seconds: 1, .. });
         let lost = events.borrow().iter().filter(|event| is_lost(event)).count();
@@ -386,14 +386,8 @@ fn a_job_on_a_chain_elsewhere_is_followed_through_its_url() {
     // Until the dispute waits for its trainer; and once more, when its time is over.
     for _ in 0..2 {
         let mut note = |event: &Event| events.push(event.clone());
-        let mut patrol = Patrol {
-            arguments: &arguments,
-            key: &key,
-            stop: &stop,
-            once: true,
-            report: &mut note,
-            goes_on: &mut || true,
-        };
+        let mut goes_on = || true;
+        let mut patrol = Patrol { once: true, ..patrol(&arguments, &key, &stop, &mut note, &mut goes_on).unwrap() };
         patrol.follow(&mut ledger, std::slice::from_ref(&run.store)).unwrap();
         let job: Job = run.world.read(&run.world.program.job(&run.world.people[0].wallet(), 0)).unwrap();
         ledger.advance_slots(job.spec.clock_slots(&job.parameters) + 1).unwrap();

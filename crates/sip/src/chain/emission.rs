@@ -9,8 +9,9 @@ use sip_sim::emission::phase_name;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::settings::SCHEDULE;
-use super::{AddressText, Cell, Connection, Desk};
+use sip_console::settings::SCHEDULE;
+use sip_console::table::Cell;
+use sip_console::{AddressText, Connection, Desk};
 
 /// Pools that one transaction settles.
 const POOLS_PER_TRANSACTION: usize = 8;

@@ -7,9 +7,11 @@ use sip_protocol::stake::position::Ticket;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::stake::{self, Active, Slippage};
-use super::tokens::Part;
-use super::{AddressText, Cell, Connection, Desk, Row};
+use super::stake::Slippage;
+use sip_console::table::{Cell, Row};
+use sip_console::tokens::Part;
+use sip_console::{AddressText, Connection, Desk};
+use sip_view::stake::{self, Active};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

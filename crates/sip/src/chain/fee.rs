@@ -12,9 +12,11 @@ use solana_address::Address;
 use std::process::ExitCode;
 
 use super::pool::Hash;
-use super::tokens::{self, Amount};
-use super::{AddressText, Cell, Connection, Desk, Row, steer};
-use crate::words::wrong;
+use sip_console::attention;
+use sip_console::table::{Cell, Row};
+use sip_console::tokens::{self, Amount};
+use sip_console::words::wrong;
+use sip_console::{AddressText, Connection, Desk};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -127,7 +129,8 @@ fn show(desk: &Desk, job: &Address) -> Result<ExitCode> {
     let mut rows: Vec<Row> = Vec::new();
     if let Some(fees) = fees {
         let parts = fees.data.iter().zip(&fees.attention);
-        for (number, (name, (data, attention))) in steer::domains(desk, &state)?.into_iter().zip(parts).enumerate() {
+        for (number, (name, (data, attention))) in attention::domains(desk, &state)?.into_iter().zip(parts).enumerate()
+        {
             rows.push(vec![
                 ("domain", Cell::Number(number as u64)),
                 ("name", Cell::text(name)),
@@ -142,7 +145,7 @@ fn show(desk: &Desk, job: &Address) -> Result<ExitCode> {
 fn settle(desk: &mut Desk, job: &Address, domain: &str) -> Result<ExitCode> {
     let program = desk.program;
     let state: Job = desk.read(job)?;
-    let domain = steer::find_domain(desk, &state, domain)?;
+    let domain = attention::find_domain(desk, &state, domain)?;
     let dataset = state.datasets.get(domain as usize).context("the job has no such domain")?;
     let dataset = Address::new_from_array(*dataset);
     let data_pool = Address::new_from_array(desk.read::<Dataset>(&dataset)?.pool);
@@ -152,5 +155,5 @@ fn settle(desk: &mut Desk, job: &Address, domain: &str) -> Result<ExitCode> {
     }
     let instruction = program.settle_fees(job, u8::try_from(domain)?, &dataset, &data_pool);
     let accounts = [("fees", program.fees(job)), ("data", data_pool), ("patrons", attention)];
-    desk.act(&format!("pay out the fees of {}", steer::title(desk, &state, domain)?), &[instruction], &accounts)
+    desk.act(&format!("pay out the fees of {}", attention::title(desk, &state, domain)?), &[instruction], &accounts)
 }

@@ -8,8 +8,9 @@ use sip_protocol::money::epoch::EmissionAccount;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::settings::{PARAMETERS, SCHEDULE, assign, check, differences};
-use super::{Cell, Desk, tokens};
+use sip_console::settings::{PARAMETERS, SCHEDULE, assign, check, differences};
+use sip_console::table::Cell;
+use sip_console::{Desk, tokens};
 
 /// What a proposal can spend.
 #[derive(Clone, Copy, clap::ValueEnum)]

@@ -10,10 +10,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::Desk;
-use super::figures::Unit;
-use super::settings::{Bounded, assign, check};
-use super::table::Cell;
+use sip_console::Desk;
+use sip_console::Unit;
+use sip_console::settings::{Bounded, assign, check};
+use sip_console::table::Cell;
 
 /// Most bytes of a file of values.
 const MOST_BYTES: usize = 1 << 20;

@@ -6,9 +6,11 @@ use sip_protocol::stake::pool::Pool;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::stake::Active;
-use super::tokens::{self, Part};
-use super::{AddressText, Cell, Connection, Desk, pool};
+use sip_console::kind_name;
+use sip_console::table::Cell;
+use sip_console::tokens::{self, Part};
+use sip_console::{AddressText, Connection, Desk};
+use sip_view::stake::Active;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -109,9 +111,9 @@ fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
     let worth = |shares| Cell::Tokens(tokens::worth(shares, state.shares, state.assets));
     let mut row = vec![
         ("pool", Cell::text(address)),
-        ("kind", Cell::text(pool::kind_name(state.kind))),
+        ("kind", Cell::text(kind_name(state.kind))),
         ("mint", Cell::text(desk.program.share_mint(address))),
-        ("tokens per share", Cell::text(pool::price(&state))),
+        ("tokens per share", Cell::text(sip_view::pool::price(&state))),
         ("share tokens", Cell::Shares(state.liquid_shares)),
         ("worth", worth(state.liquid_shares)),
     ];

@@ -8,10 +8,13 @@ use sip_protocol::training::job::Job;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::mixture::Steering;
-use super::stake::Active;
-use super::tokens::{self, Part};
-use super::{AddressText, Cell, Connection, Desk, Row, stake, steer};
+use sip_console::attention;
+use sip_console::table::{Cell, Row};
+use sip_console::tokens::{self, Part};
+use sip_console::{AddressText, Connection, Desk};
+use sip_view::stake;
+use sip_view::stake::Active;
+use sip_view::steering::Steering;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -134,8 +137,8 @@ struct Target {
 impl Target {
     fn find(desk: &Desk, job: &Address, domain: &str) -> Result<Target> {
         let state: Job = desk.read(job)?;
-        let domain = steer::find(desk, &state, domain)?;
-        let name = steer::title(desk, &state, domain)?;
+        let domain = attention::find(desk, &state, domain)?;
+        let name = attention::title(desk, &state, domain)?;
         let pool_address = desk.program.attention_pool(job, domain);
         if desk.find::<Pool>(&pool_address)?.is_none() {
             bail!("nobody has staked on {name} yet; \"sip steer add\" does");

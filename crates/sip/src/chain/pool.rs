@@ -4,17 +4,18 @@ use anyhow::{Result, bail, ensure};
 use sip_client::{NewModel, NewPool};
 use sip_protocol::AccountKind;
 use sip_protocol::admin::config::Config;
-use sip_protocol::stake::pool::{self, Pool, PoolKind};
-use sip_protocol::training::job::Job;
+use sip_protocol::stake::pool::{Pool, PoolKind};
 use solana_address::Address;
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use super::figures::Unit;
-use super::tokens::{Amount, Percent, show};
-use super::{AddressText, Cell, Connection, Desk, Row, session, steer};
-use crate::run::setup::Chain;
-use crate::words::wrong;
+use super::session;
+use sip_console::Unit;
+use sip_console::table::Row;
+use sip_console::tokens::{Amount, Percent, show};
+use sip_console::words::wrong;
+use sip_console::{AddressText, Connection, Desk};
+use sip_roles::HashChain;
+use sip_view::pool::{self as view, Namer};
 
 /// Rounds that an auditor's chain lasts for.
 const DRAWS: usize = 4_096;
@@ -166,14 +167,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 .iter()
                 .filter(|(_, pool)| kind.is_none_or(|kind| pool.kind == kind.of_protocol() as u8))
                 .filter(|(_, pool)| scope.is_none_or(|wallet| pool.scope == wallet.to_bytes()))
-                .map(|(address, pool)| summary(&mut namer, address, pool))
+                .map(|(address, pool)| view::summary(&mut namer, address, pool))
                 .collect::<Result<Vec<Row>>>()?;
             desk.list(&rows, "there is no such pool; \"sip pool create\" makes one")
         }
         Command::Show { pool } => {
             let pool = &desk.locate_pool(pool)?;
             let state: Pool = desk.read(pool)?;
-            let row = full(&mut Namer::new(&desk), pool, &state, desk.slot()?)?;
+            let row = view::full(&mut Namer::new(&desk), pool, &state, desk.slot()?)?;
             desk.card(&row)
         }
         Command::Create { kind, bond, commission, index, chain_tip, compounding, job, parent, royalty } => {
@@ -261,127 +262,11 @@ fn confirm_retirement(desk: &Desk, pool: &Address) -> Result<()> {
 }
 
 /// The draws of the wallet's auditor pool of a number, which nobody without the key foresees.
-pub(crate) fn draws(desk: &Desk, index: u32) -> Result<Chain> {
-    Ok(Chain::from_secret(draw_secret(desk.key()?, index), DRAWS + 1))
+pub(crate) fn draws(desk: &Desk, index: u32) -> Result<HashChain> {
+    Ok(HashChain::from_secret(draw_secret(desk.key()?, index), DRAWS + 1))
 }
 
 /// The secret that the hash chain of a key's auditor pool of a number begins with.
 pub(crate) fn draw_secret(key: &solana_keypair::Keypair, index: u32) -> [u8; 32] {
     sip_roles::draw_secret(&key.to_bytes(), index)
-}
-
-pub(crate) fn kind_name(kind: u8) -> &'static str {
-    match PoolKind::from_byte(kind) {
-        Some(PoolKind::Trainer) => "trainer",
-        Some(PoolKind::Auditor) => "auditor",
-        Some(PoolKind::Evaluator) => "evaluator",
-        Some(PoolKind::Data) => "data",
-        Some(PoolKind::Attention) => "attention",
-        Some(PoolKind::Model) => "model",
-        Some(PoolKind::Server) => "server",
-        None => "unknown",
-    }
-}
-
-fn status_name(pool: &Pool) -> &'static str {
-    match (pool.status, pool.open_disputes) {
-        (pool::ACTIVE, 0) => "active",
-        (pool::ACTIVE, _) => "in dispute",
-        _ => "retired",
-    }
-}
-
-/// Price of a share in base units, for people: four decimals.
-pub(super) fn price(pool: &Pool) -> String {
-    let parts = u128::from(pool.assets) * 10_000 / u128::from(pool.shares.max(1));
-    format!("{}.{:04}", parts / 10_000, parts % 10_000)
-}
-
-/// Says what attention and models are for, asking the chain once for each job.
-pub(super) struct Namer<'a> {
-    desk: &'a Desk,
-    jobs: BTreeMap<Address, (Job, Vec<String>)>,
-}
-
-impl Namer<'_> {
-    pub(super) fn new(desk: &Desk) -> Namer<'_> {
-        Namer { desk, jobs: BTreeMap::new() }
-    }
-
-    /// "novels of 9xQeWvG8…" of attention, "9xQeWvG8…" of a model, nothing of an operator's pool.
-    pub(super) fn purpose(&mut self, pool: &Pool) -> Result<Cell> {
-        let job = match PoolKind::from_byte(pool.kind) {
-            Some(PoolKind::Attention) => pool.scope,
-            Some(PoolKind::Model) => pool.chain_job,
-            _ => return Ok(Cell::Nothing),
-        };
-        let address = Address::new_from_array(job);
-        let short: String = address.to_string().chars().take(8).chain(['…']).collect();
-        if pool.kind != PoolKind::Attention as u8 {
-            return Ok(Cell::text(format!("job {short}")));
-        }
-        if !self.jobs.contains_key(&address) {
-            let state: Job = self.desk.read(&address)?;
-            let names = steer::domains(self.desk, &state)?;
-            self.jobs.insert(address, (state, names));
-        }
-        let (state, names) = &self.jobs[&address];
-        let steered = names.get(pool.index as usize).cloned().unwrap_or_else(|| steer::describe(state, pool.index));
-        Ok(Cell::text(format!("{steered} of job {short}")))
-    }
-}
-
-fn summary(namer: &mut Namer<'_>, address: &Address, pool: &Pool) -> Result<Row> {
-    Ok(vec![
-        ("pool", Cell::text(address)),
-        ("kind", Cell::text(kind_name(pool.kind))),
-        ("for", namer.purpose(pool)?),
-        ("status", Cell::text(status_name(pool))),
-        ("own bond", Cell::Tokens(pool.self_bond)),
-        ("delegated", Cell::Tokens(pool.assets)),
-        ("share price", Cell::text(price(pool))),
-        ("commission", Cell::BasisPoints(pool.commission_bps.into())),
-    ])
-}
-
-fn full(namer: &mut Namer<'_>, address: &Address, pool: &Pool, slot: u64) -> Result<Row> {
-    let mut row = summary(namer, address, pool)?;
-    let scope = if pool.kind == PoolKind::Attention as u8 { "job" } else { "operator" };
-    row.extend([
-        (scope, Cell::text(Address::new_from_array(pool.scope))),
-        ("index", Cell::Number(pool.index.into())),
-        ("shares", Cell::Shares(pool.shares)),
-        ("pending", Cell::Tokens(pool.pending_assets)),
-        ("leaving", Cell::Tokens(pool.unbonding_assets)),
-        ("owed to positions", Cell::Tokens(pool.rewards_owed)),
-        ("owed to operator", Cell::Tokens(pool.commission_owed)),
-        ("open disputes", Cell::Number(pool.open_disputes.into())),
-        ("segments accepted", Cell::Number(pool.segments_accepted.into())),
-        ("segments convicted", Cell::Number(pool.segments_convicted.into())),
-        ("audits attested", Cell::Number(pool.audits_attested.into())),
-        ("audits missed", Cell::Number(pool.audits_missed.into())),
-        ("evaluations accepted", Cell::Number(pool.evaluations_accepted.into())),
-        ("evaluations rejected", Cell::Number(pool.evaluations_rejected.into())),
-        ("stake that yields", Cell::Tokens(pool.yield_share.stake)),
-        ("rewards", Cell::text(if pool.compounding == 0 { "are claimed" } else { "compound" })),
-        ("liquid shares", Cell::Shares(pool.liquid_shares)),
-    ]);
-    if pool.kind == PoolKind::Attention as u8 {
-        row.push(("steered here", Cell::Tokens(pool.steered)));
-    }
-    if pool.kind == PoolKind::Model as u8 {
-        row.push(("trained by", Cell::text(Address::new_from_array(pool.chain_job))));
-    }
-    if pool.parent != [0; 32] {
-        row.push(("parent", Cell::text(Address::new_from_array(pool.parent))));
-        row.push(("royalty", Cell::BasisPoints(pool.royalty_bps.into())));
-    }
-    if pool.session_key != [0; 32] {
-        row.push(("session key", Cell::text(Address::new_from_array(pool.session_key))));
-        row.push(("works before slot", Unit::Slot.cell(pool.session_until_slot, slot)));
-    }
-    if pool.bond_release_slot != 0 {
-        row.push(("bond free at slot", Unit::Slot.cell(pool.bond_release_slot, slot)));
-    }
-    Ok(row)
 }

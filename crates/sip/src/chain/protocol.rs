@@ -7,12 +7,14 @@ use sip_protocol::{admin::config::Config, ground::units::CAP};
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::figures::Unit;
 use super::govern::{self, Purse};
 use super::init;
-use super::settings::PARAMETERS;
-use super::tokens::Amount;
-use super::{AddressText, Anyway, Cell, Connection, Desk, deploy};
+use sip_console::Unit;
+use sip_console::deploy;
+use sip_console::settings::PARAMETERS;
+use sip_console::table::Cell;
+use sip_console::tokens::Amount;
+use sip_console::{AddressText, Anyway, Connection, Desk};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -119,7 +121,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let program: Program = desk.program;
     match &arguments.command {
-        Command::Code(command) => deploy::run(&mut desk, command),
+        Command::Code(command) => deploy::run(&mut desk, command, sip_svm::PROGRAM_ELF),
         Command::Init(arguments) => init::run(&mut desk, arguments),
         Command::Show => show(&desk),
         Command::Distribute { wallet, amount, anyway } => {

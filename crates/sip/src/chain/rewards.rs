@@ -4,8 +4,10 @@ use anyhow::{Result, bail, ensure};
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::stake::holdings;
-use super::{AddressText, Cell, Connection, Desk, Row, pool};
+use sip_console::kind_name;
+use sip_console::table::{Cell, Row};
+use sip_console::{AddressText, Connection, Desk};
+use sip_view::stake::holdings;
 
 /// Claims that fit one transaction.
 const CLAIMS_PER_TRANSACTION: usize = 5;
@@ -42,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 .map(|holding| {
                     vec![
                         ("pool", Cell::text(holding.pool_address)),
-                        ("kind", Cell::text(pool::kind_name(holding.pool.kind))),
+                        ("kind", Cell::text(kind_name(holding.pool.kind))),
                         ("claimable", Cell::Tokens(holding.position.claimable)),
                     ]
                 })

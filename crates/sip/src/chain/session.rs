@@ -2,19 +2,15 @@
 
 use anyhow::{Result, ensure};
 use sip_data::hex;
-use sip_ledger::Ledger;
 use sip_protocol::stake::pool::Pool;
-use sip_protocol::{Account as _, AccountKind};
-use sip_roles::is_named_in;
 use solana_address::Address;
-use std::collections::BTreeMap;
-use std::mem::offset_of;
 use std::process::ExitCode;
 
-use super::figures::Unit;
-use super::pool::{draw_secret, draws, kind_name};
-use super::{AddressText, Cell, Desk, Row, pace};
-use crate::words::wrong;
+use super::pool::{draw_secret, draws};
+use sip_console::table::Cell;
+use sip_console::words::wrong;
+use sip_console::{AddressText, Desk, pace};
+use sip_view::session::shown;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -97,54 +93,6 @@ pub(super) fn run(desk: &mut Desk, arguments: &Arguments) -> Result<ExitCode> {
         ),
     ];
     desk.act_and_tell(&format!("let {key} work for the pool {pool}"), &[set], &[("pool", pool)], &notes)
-}
-
-fn shown(desk: &Desk, pool: &Address, state: &Pool) -> Result<Row> {
-    let (key, now) = (Address::new_from_array(state.session_key), desk.slot()?);
-    let is_none = key == Address::default();
-    let stands = match (is_none, now < state.session_until_slot) {
-        (true, _) => "none",
-        (_, true) => "works",
-        (_, false) => "ended",
-    };
-    Ok(vec![
-        ("pool", Cell::text(pool)),
-        ("kind", Cell::text(kind_name(state.kind))),
-        ("operator", Cell::text(Address::new_from_array(state.scope))),
-        ("session", Cell::text(stands)),
-        ("session key", if is_none { Cell::Nothing } else { Cell::text(key) }),
-        ("works before slot", Unit::Slot.cell(state.session_until_slot, now)),
-    ])
-}
-
-/// What a key may sign of a pool's: "as its operator", or as its session key and until when; nothing where it is neither.
-pub(crate) fn signs_as(state: &Pool, wallet: &Address, slot: u64) -> Option<String> {
-    if !is_named_in(state, wallet) {
-        return None;
-    }
-    let (until, operator) = (state.session_until_slot, Address::new_from_array(state.scope));
-    Some(match (state.scope == wallet.to_bytes(), slot < until) {
-        (true, _) => "as its operator".into(),
-        (_, true) => {
-            format!("as its session key before slot {until}, in {}; operated by {operator}", pace::span(until - slot))
-        }
-        (_, false) => {
-            format!("no more: its session ended at slot {until}; {operator} renews it by \"sip pool session\"")
-        }
-    })
-}
-
-/// Pools that a wallet operates or is the session key of: two questions, whatever else is on the chain.
-pub(crate) fn pools_of(desk: &Desk, wallet: &Address) -> Result<Vec<(Address, Pool)>> {
-    let kind = [AccountKind::Pool as u8];
-    let mut pools = BTreeMap::new();
-    for offset in [offset_of!(Pool, scope), offset_of!(Pool, session_key)] {
-        let with: [(usize, &[u8]); 2] = [(0, &kind), (offset, wallet.as_array())];
-        for (address, account) in Ledger::program_accounts_with(&desk.ledger, &desk.program.id, &with)? {
-            pools.extend(Pool::decode(&account.data).ok().map(|pool| (address, pool)));
-        }
-    }
-    Ok(pools.into_iter().filter(|(_, pool)| is_named_in(pool, wallet)).collect())
 }
 
 /// Prints what an auditor's pool is created with so that this key draws for it.

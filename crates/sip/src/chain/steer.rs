@@ -2,21 +2,20 @@
 
 use anyhow::{Result, bail};
 use sip_protocol::AccountKind;
-use sip_protocol::stake::pool::{Pool, PoolKind};
-use sip_protocol::training::data::Dataset;
+use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::job::Job;
-use sip_protocol::training::mixture::Mode;
-use sip_protocol::training::round::{self, Round};
-use sip_protocol::training::setting::{MAX_ATTENTION_POOLS, Side, attention_number};
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::mixture::Steering;
-use super::stake::{Active, Slippage};
-use super::tokens::{self, Amount, Part};
-use super::{AddressText, Cell, Connection, Desk, Row, stake, vote};
-use crate::words::wrong;
-use sip_manifest::steered;
+use super::stake::{self, Slippage};
+use super::vote;
+use sip_console::attention::{find, title};
+use sip_console::table::Row;
+use sip_console::tokens::{self, Amount, Part};
+use sip_console::words::wrong;
+use sip_console::{AddressText, Connection, Desk};
+use sip_view::stake::Active;
+use sip_view::steering::{self, Steering};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -116,16 +115,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let program = desk.program;
     match &arguments.command {
         Command::Jobs => {
-            let rows: Vec<Row> = desk.all::<Job>(AccountKind::Job)?.iter().map(|(at, job)| job_row(at, job)).collect();
-            desk.list(&rows, super::NO_JOB)
+            let rows: Vec<Row> =
+                desk.all::<Job>(AccountKind::Job)?.iter().map(|(at, job)| steering::job_row(at, job)).collect();
+            desk.list(&rows, sip_console::NO_JOB)
         }
         Command::Show { job } => {
             let job = &desk.locate_job(job)?;
-            show(&desk, job)
+            desk.list(&steering::shown(&desk, job)?, "the job has no domain")
         }
         Command::History { job } => {
             let job = &desk.locate_job(job)?;
-            history(&desk, job)
+            desk.list(&steering::history(&desk, job)?, "no round has begun")
         }
         Command::Add { job, domain, amount, slippage } => {
             let job = &desk.locate_job(job)?;
@@ -209,159 +209,4 @@ fn move_attention(
     let what = format!("move {} of attention from {from} to {to}", tokens::show(worth));
     let accounts = [("from", program.position(&from_pool, &owner)), ("to", program.position(&to_pool, &owner))];
     desk.act_and_tell(&what, &instructions, &accounts, &notes)
-}
-
-fn job_row(address: &Address, job: &Job) -> Row {
-    vec![
-        ("job", Cell::text(address)),
-        ("rounds scored", Cell::Number(job.rounds_scored.into())),
-        ("of", Cell::Number(job.spec.rounds.into())),
-        ("domains", Cell::Number(job.spec.domain_count.into())),
-        ("trainers", Cell::Number(job.awake(PoolKind::Trainer).count_ones().into())),
-        ("auditors", Cell::Number(job.awake(PoolKind::Auditor).count_ones().into())),
-        ("evaluators", Cell::Number(job.awake(PoolKind::Evaluator).count_ones().into())),
-        ("score", Cell::text(nats(job.last_score))),
-    ]
-}
-
-/// Micro-nats as nats per token.
-fn nats(micro: u32) -> String {
-    format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000)
-}
-
-pub(super) fn domains(desk: &Desk, job: &Job) -> Result<Vec<String>> {
-    let count = usize::from(job.spec.domain_count).min(job.datasets.len());
-    job.datasets[..count]
-        .iter()
-        .map(|address| {
-            let dataset: Dataset = desk.read(&Address::new_from_array(*address))?;
-            Ok(String::from_utf8_lossy(&dataset.domain).trim_end_matches('\0').to_owned())
-        })
-        .collect()
-}
-
-pub(super) fn find_domain(desk: &Desk, job: &Job, wanted: &str) -> Result<u32> {
-    let names = domains(desk, job)?;
-    if let Some(number) = names.iter().position(|name| name == wanted) {
-        return Ok(number as u32);
-    }
-    match wanted.parse::<u32>() {
-        Ok(number) if (number as usize) < names.len() => Ok(number),
-        _ => bail!("the job has no domain \"{wanted}\"; it has {}", names.join(", ")),
-    }
-}
-
-/// Names of the sides of a setting.
-const SIDES: [(Side, &str); 2] = [(Side::Down, "down"), (Side::Up, "up")];
-
-/// The sides of a job's settings: number of the attention pool, and name.
-fn sides(job: &Job) -> impl Iterator<Item = (u32, String)> {
-    let settings = job.spec.settings.iter().take(job.spec.setting_count()).enumerate();
-    settings.flat_map(|(number, setting)| {
-        SIDES.map(|(side, word)| (attention_number(number as u32, side), format!("{}:{word}", steered::name(setting))))
-    })
-}
-
-/// The number of the attention pool of a domain, or of a side of a setting.
-pub(super) fn find(desk: &Desk, job: &Job, wanted: &str) -> Result<u32> {
-    let known = |number: &u32, name: &str| name == wanted || number.to_string() == wanted;
-    if let Some((number, _)) = sides(job).find(|(number, name)| known(number, name)) {
-        return Ok(number);
-    }
-    let found = find_domain(desk, job, wanted);
-    let sides: Vec<String> = sides(job).map(|(_, name)| name).collect();
-    match found {
-        Err(error) if !sides.is_empty() => bail!("{error}; stake also steers {}", sides.join(", ")),
-        found => found,
-    }
-}
-
-/// An attention pool in words.
-pub(super) fn describe(job: &Job, number: u32) -> String {
-    sides(job).find(|(known, _)| *known == number).map_or_else(|| format!("domain {number}"), |(_, name)| name)
-}
-
-/// An attention pool by the name of what it steers.
-pub(super) fn title(desk: &Desk, job: &Job, number: u32) -> Result<String> {
-    Ok(domains(desk, job)?.get(number as usize).cloned().unwrap_or_else(|| describe(job, number)))
-}
-
-fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
-    let job: Job = desk.read(address)?;
-    let slot = desk.slot()?;
-    let mut weights = [0; MAX_ATTENTION_POOLS];
-    let mut rows: Vec<Row> = Vec::new();
-    let domains = domains(desk, &job)?.into_iter().enumerate().map(|(number, name)| (number as u32, name));
-    for (number, name) in domains.chain(sides(&job)) {
-        let at = desk.program.attention_pool(address, number);
-        let pool: Option<Pool> = desk.find(&at)?;
-        let (average, boost) = match pool {
-            Some(mut pool) => (pool.take_snapshot(slot)?, pool.boost.value),
-            None => (0, 0),
-        };
-        weights[number as usize] = average;
-        rows.push(vec![
-            ("domain", Cell::Number(number.into())),
-            ("name", Cell::text(name)),
-            ("attention", Cell::Tokens(pool.map_or(0, |pool| pool.assets))),
-            ("pending", Cell::Tokens(pool.map_or(0, |pool| pool.pending_assets))),
-            ("votes", Cell::Tokens(pool.map_or(0, |pool| pool.steered))),
-            ("locks add", Cell::Tokens(boost)),
-            ("average since the last round", Cell::Tokens(average)),
-            ("pool", if pool.is_some() { Cell::text(at) } else { Cell::Nothing }),
-        ]);
-    }
-    let snapshot = job.spec.snapshot(&weights)?;
-    let (domain_rows, setting_rows) = rows.split_at_mut(job.spec.domain_count.into());
-    for (row, part) in domain_rows.iter_mut().zip(snapshot.mixture_bps) {
-        let rule = match Mode::from_byte(job.spec.mixture_mode)? {
-            Mode::Linear => "linear",
-            Mode::SquareRoot => "square root",
-        };
-        row.insert(2, ("mixture", Cell::BasisPoints(part.into())));
-        row.insert(3, ("steered to", Cell::text(format!("{rule} of stake"))));
-    }
-    for (sides, (setting, value)) in setting_rows.chunks_mut(2).zip(job.spec.settings.iter().zip(snapshot.settings)) {
-        for row in sides {
-            let (lower, upper) = (steered::show(setting.lower), steered::show(setting.upper));
-            let (default, weight) = (steered::show(setting.default), tokens::grouped(setting.default_weight.into()));
-            row.insert(2, ("mixture", Cell::No(Cell::BasisPoints)));
-            let value = steered::show(value);
-            row.insert(
-                3,
-                ("steered to", Cell::text(format!("{value} of {lower} to {upper}; {default} by {weight} SIP"))),
-            );
-        }
-    }
-    desk.list(&rows, "the job has no domain")
-}
-
-fn history(desk: &Desk, address: &Address) -> Result<ExitCode> {
-    let job: Job = desk.read(address)?;
-    let names = domains(desk, &job)?;
-    let mut rows: Vec<Row> = Vec::new();
-    for index in 0..job.next_round {
-        let round: Round = desk.read(&desk.program.round(address, index))?;
-        let parts = names.iter().zip(&round.mixture_bps);
-        let mixture: Vec<String> =
-            parts.map(|(name, part)| format!("{name} {}.{:02} %", part / 100, part % 100)).collect();
-        let steered = job.spec.settings.iter().take(job.spec.setting_count()).zip(round.settings);
-        let settings: Vec<String> =
-            steered.map(|(setting, value)| format!("{} {}", steered::name(setting), steered::show(value))).collect();
-        rows.push(vec![
-            ("round", Cell::Number(u64::from(index) + 1)),
-            ("opened at slot", Cell::Number(round.opened_slot)),
-            ("mixture", Cell::text(mixture.join(", "))),
-            ("settings", Cell::text(settings.join(", "))),
-            (
-                "score",
-                if matches!(round.status, round::SCORED | round::FINAL) {
-                    Cell::MicroNats(round.score.into())
-                } else {
-                    Cell::No(Cell::MicroNats)
-                },
-            ),
-        ]);
-    }
-    desk.list(&rows, "no round has begun")
 }

@@ -8,16 +8,19 @@ use sip_protocol::training::job::Job;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::mixture::Steering;
-use super::stake::Active;
-use super::tokens::Part;
-use super::{Cell, Desk, Row, stake, steer};
+use sip_console::Desk;
+use sip_console::attention;
+use sip_console::table::{Cell, Row};
+use sip_console::tokens::Part;
+use sip_view::stake;
+use sip_view::stake::Active;
+use sip_view::steering::Steering;
 
 /// Votes with active stake for a domain, whose attention pool is created if it is missing.
 pub(super) fn cast(desk: &mut Desk, pool: &Address, job: &Address, domain: &str, amount: Part) -> Result<ExitCode> {
     let (owner, program) = (desk.wallet()?, desk.program);
     let steered: Job = desk.read(job)?;
-    let domain = steer::find(desk, &steered, domain)?;
+    let domain = attention::find(desk, &steered, domain)?;
     let target = program.attention_pool(job, domain);
     let (position, _, state) = stake::holding(desk, pool, &owner)?;
     ensure!(
@@ -36,7 +39,7 @@ pub(super) fn cast(desk: &mut Desk, pool: &Address, job: &Address, domain: &str,
     }
     instructions.push(program.steer(&owner, pool, &target, shares));
     let accounts = [("position", position), ("domain", target), ("vote", program.vote(&position))];
-    let what = format!("steer {} with stake on {pool}", steer::title(desk, &steered, domain)?);
+    let what = format!("steer {} with stake on {pool}", attention::title(desk, &steered, domain)?);
     desk.act_and_tell(&what, &instructions, &accounts, &notes)
 }
 
@@ -83,7 +86,7 @@ pub(super) fn list(desk: &Desk, owner: &Address) -> Result<ExitCode> {
             ("pool", Cell::text(pool)),
             ("job", Cell::text(Address::new_from_array(target.scope))),
             ("domain", Cell::Number(target.index.into())),
-            ("steers", Cell::text(steer::describe(&job, target.index))),
+            ("steers", Cell::text(attention::describe(&job, target.index))),
             ("weight", Cell::Tokens(vote.weight)),
         ]);
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use sip_localnet::read_key;
+use sip_ledger::read_key;
 use sip_protocol::AccountKind;
 use sip_protocol::ground::units::DECIMALS;
 use sip_protocol::stake::position::Ticket;
@@ -16,10 +16,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::names::Names;
-use super::tokens::{self, Part};
-use super::{AddressText, Anyway, Cell, Connection, Desk, Row, exit, no_wallet, pace, stake, wallet_key};
-use crate::failure::{Code, fault};
+use super::exit;
+use sip_console::failure::{Code, fault};
+use sip_console::names::Names;
+use sip_console::table::{Cell, Row};
+use sip_console::tokens::{self, Part};
+use sip_console::{AddressText, Anyway, Connection, Desk, no_wallet, pace, wallet_key};
+use sip_view::stake;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -195,7 +198,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::Names => {
             let rows = Names::read()?.rows();
-            super::print_list(
+            sip_console::print_list(
                 &rows,
                 "no address has a name; \"sip wallet name NAME ADDRESS\" gives one",
                 connection.json,

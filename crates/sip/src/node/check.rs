@@ -13,10 +13,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::speed;
-use crate::chain::pool::kind_name;
-use crate::chain::session::{pools_of, signs_as};
-use crate::chain::{Connection, Desk};
-use crate::failure::NOT_VERIFIED;
+use sip_console::failure::NOT_VERIFIED;
+use sip_console::kind_name;
+use sip_console::{Connection, Desk};
+use sip_view::session::{pools_of, signs_as};
 
 /// What a node needs for fees and for the rent of one dispute, at least.
 const LEAST_LAMPORTS: u64 = 50_000_000;

@@ -8,8 +8,8 @@ use sip_roles::{Roles, is_named_in};
 use solana_address::Address;
 use std::collections::BTreeSet;
 
-use crate::chain::Desk;
-use crate::words::wrong;
+use sip_console::Desk;
+use sip_console::words::wrong;
 
 /// Roles with seats, as people call them.
 const SEATED: [(PoolKind, &str); 3] =

@@ -11,7 +11,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::chain::Connection;
+use sip_console::Connection;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

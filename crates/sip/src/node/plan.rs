@@ -18,9 +18,9 @@ use solana_address::Address;
 use std::process::ExitCode;
 
 use super::Folder;
-use crate::chain::session::signs_as;
-use crate::chain::table::{Cell, Row};
-use crate::chain::{AddressText, Connection, Desk};
+use sip_console::table::{Cell, Row};
+use sip_console::{AddressText, Connection, Desk};
+use sip_view::session::signs_as;
 
 /// What Solana takes for a signature.
 const LAMPORTS_PER_SIGNATURE: u64 = 5_000;

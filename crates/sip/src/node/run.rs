@@ -7,6 +7,7 @@ use sip_driver::node::{Ended, Lacking, MakeCheat, PEERS_EVERY, Runner, SEATS_PAT
 use sip_manifest::folder::Store;
 use sip_manifest::place::{hold_of, quoted};
 use sip_manifest::settings::Fraud;
+use sip_manifest::staged;
 use sip_net::Reach;
 use sip_report::terminal;
 use sip_roles::{Event, Me, Roles};
@@ -20,12 +21,11 @@ use std::time::Duration;
 
 use super::{Folder, fit};
 use crate::audit::read_chain;
-use crate::chain::{AddressText, Connection, Desk};
-use crate::failure::{Code, fault};
-use crate::post::DATASET;
-use crate::run::staged::stage_in;
-use crate::run::stop_on_interrupt;
-use crate::words::wrong;
+use sip_console::failure::{Code, fault};
+use sip_console::stop_on_interrupt;
+use sip_console::words::wrong;
+use sip_console::{AddressText, Connection, Desk};
+use sip_post::DATASET;
 
 /// What somebody does in a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -164,7 +164,7 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
     let make = |fraud: Fraud| -> MakeCheat {
         Box::new(move |source: &Source| {
             let task = &source.prepared.task;
-            stage_in(fraud, &task.graph, (0, task.inner_steps), (0, 0))
+            staged::cheat(fraud, &task.graph, (0, task.inner_steps), (0, 0))
         })
     };
     let setup = Setup {

@@ -7,8 +7,8 @@ use sip_manifest::folder::{read_json, write_json};
 use sip_manifest::machine::Machine;
 use std::path::PathBuf;
 
-use crate::chain::names;
-use crate::post::flops_per_second;
+use sip_console::names;
+use sip_post::flops_per_second;
 
 /// What was measured.
 #[derive(Serialize, Deserialize)]

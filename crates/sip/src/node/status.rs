@@ -9,8 +9,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::Folder;
-use crate::chain::table::{self, Cell};
-use crate::failure::{Code, fault};
+use sip_console::failure::{Code, fault};
+use sip_console::table::{self, Cell};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {

@@ -1,11 +1,11 @@
 //! The people of a job, each with a machine of its own, and the turns in which they act.
 
-use crate::audit::folder::restore;
-use crate::run::Run;
-use crate::run::setup::{Chain, job_address};
-use crate::run::staged::stage;
-use crate::run::world::Person;
 use sip_client::Program;
+use sip_demo::Person;
+use sip_demo::Run;
+use sip_demo::restore;
+use sip_demo::stage;
+use sip_demo::{chain, job_address};
 use sip_driver::{Bench, Books, Came, Crew, FolderStates, Hands, Live, Memory, Record, SLOT, Source, is_lost};
 use sip_ledger::Ledger as _;
 use sip_manifest::folder::Store;
@@ -288,7 +288,7 @@ impl Network {
 
 /// The secret that an auditor's draws follow from, which its pool was created with.
 pub(super) fn chain_of(run: &Run, person: &Person) -> Option<[u8; 32]> {
-    let draws = || Chain::new(&run.settings, &person.name).draw(run.settings.rounds * 4 + 30).unwrap();
+    let draws = || chain(&run.settings, &person.name).draw(run.settings.rounds * 4 + 30).unwrap();
     (person.role == AUDITOR).then(draws)
 }
 

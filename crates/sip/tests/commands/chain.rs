@@ -10,8 +10,7 @@ mod tour;
 
 use serde_json::Value;
 use sip_client::{NewPool, Program, TOKEN_2022_PROGRAM};
-use sip_ledger::{Ledger, LedgerError};
-use sip_localnet::read_key;
+use sip_ledger::{Ledger, LedgerError, read_key};
 use sip_protocol::admin::administration::{DEFAULT_TIMELOCK_SLOTS, LIFETIME_SLOTS};
 use sip_protocol::ground::schedule::{Schedule, YEAR_SLOTS};
 use sip_protocol::instructions::RegisterDataset;

@@ -2,8 +2,8 @@
 //! none that became final otherwise.
 
 use super::*;
-use crate::run::setup::job_address;
 use crate::verify::finding;
+use sip_demo::job_address;
 use sip_protocol::training::evaluation::ScoringRun;
 
 #[test]

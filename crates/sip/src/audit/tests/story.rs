@@ -2,10 +2,10 @@
 //! auditor's work meanwhile, and is paid.
 
 use super::*;
-use crate::run::round::Committed;
-use crate::run::setup::{dataset_addresses, job_address};
 use sip_client::{AttestationAccusation, NewPool, VoteAccusation};
 use sip_data::Mixture;
+use sip_demo::Committed;
+use sip_demo::{dataset_addresses, job_address};
 use sip_driver::{Found, Hands, NetStates, Position, Root, States, Wanted};
 use sip_manifest::roles::{AUDITOR, EVALUATOR, PATRON};
 use sip_model::init_graph;
@@ -285,7 +285,7 @@ fn stage_with(folder: &Path, mut settings: Settings) -> (Run, Arc<Source>, Addre
     run.world.send(0, program.create_token_account(&creator, &wallet)).unwrap();
     run.world.send(0, program.distribute(&creator, &wallet, 90_000 * TOKEN)).unwrap();
     let secret = crate::chain::pool::draw_secret(&run.world.people[person].keypair, 0);
-    let chain_tip = crate::run::setup::Chain::from_secret(secret, 65).tip();
+    let chain_tip = sip_roles::HashChain::from_secret(secret, 65).tip();
     let new = NewPool { index: 0, self_bond: 20_000 * TOKEN, commission_bps: 0, chain_tip };
     run.world.send(person, program.create_pool(&wallet, PoolKind::Auditor, &new)).unwrap();
     run.world.send(person, program.join_job(&wallet, &job, &pool)).unwrap();
@@ -376,7 +376,7 @@ fn cast_vote(run: &mut Run, auditor: usize, (job, round): (&Address, &Address), 
 /// The link of an auditor's chain that is next.
 fn next_draw(run: &Run, person: usize) -> [u8; 32] {
     let tip = run.world.read::<Pool>(&run.world.people[person].pool().unwrap()).unwrap().chain_tip;
-    let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[person].name);
+    let chain = sip_demo::chain(&run.settings, &run.world.people[person].name);
     (0..).map_while(|number| chain.draw(number)).find(|link| HostSha256::hashv(&[link]) == tip).unwrap()
 }
 
@@ -412,7 +412,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     let (mut attested, mut last) = (Vec::new(), None);
     for (position, auditor) in auditors.iter().copied().enumerate() {
         let seat = run.world.people[auditor].seat().unwrap();
-        let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[auditor].name);
+        let chain = sip_demo::chain(&run.settings, &run.world.people[auditor].name);
         let draw = chain.draw(0).unwrap();
         run.world.send(auditor, program.reveal_draw(&seat, &job, &round, &draw)).unwrap();
         for (number, segment) in committed.iter().enumerate().filter(|(number, _)| *number != liar) {
@@ -710,7 +710,7 @@ fn withheld_ends_and_tokens_are_demanded_on_chain() {
     std::fs::write(&damaged, bytes).unwrap();
     for auditor in run.world.with_role(AUDITOR) {
         let seat = run.world.people[auditor].seat().unwrap();
-        let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[auditor].name);
+        let chain = sip_demo::chain(&run.settings, &run.world.people[auditor].name);
         run.world.send(0, program.close_commits(&job, &round)).ok();
         run.world.send(auditor, program.reveal_draw(&seat, &job, &round, &chain.draw(0).unwrap())).unwrap();
     }
@@ -823,7 +823,7 @@ fn after_a_conviction_an_auditor_opens_the_liars_past_that_nobody_drew() {
     let account: Segment = run.world.read(&lie.address).unwrap();
     let committed = (&lie.work.leaves[..], &account.claim.end_root);
     let audit = run.worker.audit(&lie.task, committed, &[], &mut |_| true).unwrap();
-    let view = crate::run::court::View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
+    let view = sip_demo::View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
     run.dispute_segment(auditor, lie, view, &job, &program.round(&job, index), 1).unwrap();
 
     // Then the tower replays what that trainer did before, accuses it, and wins against its silence.

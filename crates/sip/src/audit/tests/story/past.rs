@@ -34,7 +34,7 @@ fn deeper(run: &mut Run, first: &Address) -> Address {
                 run.world.read::<Pool>(&pool).unwrap().chain_tip
             } else {
                 let secret = crate::chain::pool::draw_secret(&run.world.people[person].keypair, 1);
-                crate::run::setup::Chain::from_secret(secret, 65).tip()
+                sip_roles::HashChain::from_secret(secret, 65).tip()
             };
             let new = NewPool { index: 1, self_bond: BOND, commission_bps: 0, chain_tip };
             run.world.send(person, program.create_pool(&wallet, kind, &new)).unwrap();
@@ -76,7 +76,7 @@ fn convict_lie(run: &mut Run, job: &Address, (index, committed): &(u32, Vec<Comm
     let account: Segment = run.world.read(&lie.address).unwrap();
     let claimed = (&lie.work.leaves[..], &account.claim.end_root);
     let audit = run.worker.audit(&lie.task, claimed, &[], &mut |_| true).unwrap();
-    let view = crate::run::court::View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
+    let view = sip_demo::View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
     let round = run.world.program.round(job, *index);
     run.dispute_segment(auditor, lie, view, job, &round, 1).unwrap();
 }

@@ -45,7 +45,7 @@ fn audit(
     let (mut roots, mut last) = (Vec::new(), None);
     for auditor in run.world.with_role(AUDITOR) {
         let seat = run.world.people[auditor].seat().unwrap();
-        let draw = crate::run::setup::Chain::new(&run.settings, &run.world.people[auditor].name).draw(number).unwrap();
+        let draw = sip_demo::chain(&run.settings, &run.world.people[auditor].name).draw(number).unwrap();
         run.world.send(auditor, program.reveal_draw(&seat, job, &round, &draw)).unwrap();
         for segment in honest {
             let (root, ..) = trace_root(run, segment, &draw, false);
