@@ -215,7 +215,7 @@ impl Change<'_> {
         let short: String = self.address.to_string().chars().take(8).collect();
         let which = if is_one_of_several { format!(" {short}…") } else { String::new() };
         let name = format!("{}{which}, {}", self.name, self.figure);
-        let [before, after] = [self.before, self.after].map(|value| self.unit.cell(value, now).show());
+        let [before, after] = [self.before, self.after].map(|value| self.unit.cell(value, now).show_in_full());
         format!("{name:28} {before} → {after}")
     }
 }

@@ -232,6 +232,17 @@ impl Desk {
         Ok(self.ledger.slot()?)
     }
 
+    /// Base units of a part of what the wallet holds.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub fn of_wallet(&self, part: tokens::Part) -> Result<u64> {
+        match part {
+            tokens::Part::All => self.balance(&self.wallet()?),
+            tokens::Part::Amount(units) => Ok(units),
+        }
+    }
+
     /// Tokens in a wallet, base units; 0 where it has no token account.
     pub fn balance(&self, wallet: &Address) -> Result<u64> {
         Ok(self.ledger.token_balance(&self.program.token_account(wallet))?.unwrap_or(0))

@@ -50,7 +50,7 @@ impl Active {
             units => format!(
                 "; {} more is pending until slot {}, and \"sip stake cancel {address}\" takes that back",
                 tokens::show(units),
-                Unit::Slot.cell(position.ramp_end_slot, self.slot).show()
+                Unit::Slot.cell(position.ramp_end_slot, self.slot).show_in_full()
             ),
         };
         let shares = amount.shares(position.shares, pool.shares, pool.assets);

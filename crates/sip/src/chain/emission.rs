@@ -85,7 +85,7 @@ fn turn(desk: &mut Desk) -> Result<ExitCode> {
     let EmissionAccount { emission, .. } = desk.read(&program.emission())?;
     let now = desk.slot()?;
     let end = Cell::Slot { at: emission.end_slot, now };
-    ensure!(now >= emission.end_slot, "epoch {} ends at slot {}", emission.epoch, end.show());
+    ensure!(now >= emission.end_slot, "epoch {} ends at slot {}", emission.epoch, end.show_in_full());
     let accounts = [("emission", program.emission()), ("protocol", program.config())];
     desk.act(&format!("end epoch {}", emission.epoch), &[program.turn_epoch()], &accounts)
 }

@@ -97,7 +97,7 @@ pub(super) fn apply(desk: &mut Desk) -> Result<ExitCode> {
     let proposal: Proposal = config.administration.proposal;
     let kind = ProposalKind::from_byte(proposal.kind).context("nothing is proposed")?;
     let now = desk.slot()?;
-    let ready = Cell::Slot { at: proposal.ready_slot, now }.show();
+    let ready = Cell::Slot { at: proposal.ready_slot, now }.show_in_full();
     ensure!(now >= proposal.ready_slot, "the proposal can take effect from slot {ready} on");
     if now - proposal.ready_slot > LIFETIME_SLOTS {
         bail!("the proposal could take effect until slot {}; propose it again", proposal.ready_slot + LIFETIME_SLOTS);

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use super::session;
 use sip_console::Unit;
 use sip_console::table::Row;
-use sip_console::tokens::{Amount, Percent, show};
+use sip_console::tokens::{Amount, Part, Percent, show};
 use sip_console::words::wrong;
 use sip_console::{AddressText, Connection, Desk};
 use sip_roles::HashChain;
@@ -106,9 +106,9 @@ enum Command {
         /// The pool
         #[arg(value_name = "POOL")]
         pool: AddressText,
-        /// Tokens
+        /// Tokens, or "all" that the wallet holds
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
-        amount: Amount,
+        amount: Part,
     },
     /// Show the session key, which does the pool's work in the operator's place; or let a key do it, for longer, or no more
     Session(session::Arguments),
@@ -223,8 +223,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::Bond { pool, amount } => {
             let pool = &desk.locate_pool(pool)?;
-            let operator = desk.wallet()?;
-            desk.act("add to the own bond", &[program.add_bond(&operator, pool, amount.0)], &[("pool", *pool)])
+            let (operator, amount) = (desk.wallet()?, desk.of_wallet(*amount)?);
+            desk.act("add to the own bond", &[program.add_bond(&operator, pool, amount)], &[("pool", *pool)])
         }
         Command::Session(session) => session::run(&mut desk, session),
         Command::Draws(draws) => session::show_draws(&desk, draws),

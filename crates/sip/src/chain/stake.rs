@@ -7,7 +7,7 @@ use solana_address::Address;
 use std::process::ExitCode;
 
 use sip_console::table::Row;
-use sip_console::tokens::{self, Amount};
+use sip_console::tokens::{self, Part};
 use sip_console::{AddressText, Connection, Desk};
 use sip_view::pool::Namer;
 use sip_view::stake::{holding, holdings};
@@ -27,9 +27,9 @@ enum Command {
         /// The pool
         #[arg(value_name = "POOL")]
         pool: AddressText,
-        /// Tokens
+        /// Tokens, or "all" that the wallet holds
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
-        amount: Amount,
+        amount: Part,
         #[command(flatten)]
         slippage: Slippage,
     },
@@ -79,8 +79,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Deposit { pool, amount, slippage } => {
             let pool = &desk.locate_pool(pool)?;
-            let what = format!("stake {} on {pool}", tokens::show(amount.0));
-            deposit(&mut desk, &what, pool, amount.0, slippage, &[])
+            let amount = desk.of_wallet(*amount)?;
+            let what = format!("stake {} on {pool}", tokens::show(amount));
+            deposit(&mut desk, &what, pool, amount, slippage, &[])
         }
         Command::Activate { pools, owner } => {
             let pools = pools.iter().map(|pool| desk.locate_pool(pool)).collect::<Result<Vec<Address>>>()?;

@@ -11,7 +11,7 @@ use super::stake::{self, Slippage};
 use super::vote;
 use sip_console::attention::{find, title};
 use sip_console::table::Row;
-use sip_console::tokens::{self, Amount, Part};
+use sip_console::tokens::{self, Part};
 use sip_console::words::wrong;
 use sip_console::{AddressText, Connection, Desk};
 use sip_view::stake::Active;
@@ -49,9 +49,9 @@ enum Command {
         /// Its name or number; of a setting its name and the side, as in "learning-rate:up"
         #[arg(value_name = "DOMAIN")]
         domain: String,
-        /// Tokens
+        /// Tokens, or "all" that the wallet holds
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
-        amount: Amount,
+        amount: Part,
         #[command(flatten)]
         slippage: Slippage,
     },
@@ -131,20 +131,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let job = &desk.locate_job(job)?;
             let state: Job = desk.read(job)?;
             let domain = find(&desk, &state, domain)?;
-            let pool = program.attention_pool(job, domain);
-            let what = format!("stake {} of attention on {}", tokens::show(amount.0), title(&desk, &state, domain)?);
+            let (pool, amount) = (program.attention_pool(job, domain), desk.of_wallet(*amount)?);
+            let what = format!("stake {} of attention on {}", tokens::show(amount), title(&desk, &state, domain)?);
             let mut steering = Steering::read(&desk, job, &state)?;
-            steering.add(domain, amount.0);
+            steering.add(domain, amount);
             let mut notes = steering.told()?;
             if desk.find::<Pool>(&pool)?.is_none() {
                 let payer = desk.wallet()?;
                 let create = program.create_attention_pool(&payer, job, domain);
-                let deposit = program.deposit(&payer, &pool, amount.0, 1);
+                let deposit = program.deposit(&payer, &pool, amount, 1);
                 let accounts = [("pool", pool), ("position", program.position(&pool, &payer))];
                 notes.push(stake::ACTIVATION_NOTE.into());
                 return desk.act_and_tell(&what, &[create, deposit], &accounts, &notes);
             }
-            stake::deposit(&mut desk, &what, &pool, amount.0, slippage, &notes)
+            stake::deposit(&mut desk, &what, &pool, amount, slippage, &notes)
         }
         Command::Move { job, from, to, amount, slippage } => {
             let job = desk.locate_job(job)?;
