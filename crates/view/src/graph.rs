@@ -107,7 +107,7 @@ pub fn build(config: &LlamaConfig, model: &str, what: What, (batch, seq): (usize
     let whole_state = || [of(""), of("first moment of "), of("second moment of ")].concat();
     let (name, graph, state, tables): (&str, Graph, Vec<String>, Vec<Buffer>) = match what {
         What::Train => {
-            let train = TrainConfig { batch: batch, seq_len: seq, total_steps: STEPS, optimizer };
+            let train = TrainConfig { batch, seq_len: seq, total_steps: STEPS, optimizer };
             let schedule = Schedule {
                 peak_rate: PEAK_RATE,
                 warmup_steps: WARMUP_STEPS,
