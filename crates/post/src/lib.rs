@@ -9,6 +9,7 @@ mod folder;
 mod phases;
 mod plan;
 mod publish;
+pub mod speed;
 mod texts;
 
 pub use create::{Arguments as Create, run as create};

@@ -1,35 +1,20 @@
 //! `sip graph`: what a model computes, operator by operator.
 
 use anyhow::{Result, bail};
-use serde_json::{Value, json};
-use sip_graph::show::{self, Names, quantity};
-use sip_graph::{AdamW, Buffer, Executor, ExecutorOptions, Graph};
-use sip_kernels::Threads;
+use sip_graph::show;
+use sip_model::LlamaConfig;
 use sip_model::export::load_config;
 use sip_model::llama::STEP_TOKENS_MAX;
 use sip_model::preset::PRESETS;
-use sip_model::{
-    LlamaConfig, Schedule, Shape, TrainConfig, aggregate_graph, eval_graph, inference_tables, init_graph, logits_graph,
-    params, tables, training_graph,
-};
-use sip_node::Task;
-use sip_proof::HostSha256;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use sip_console::words::{count, wrong};
-use sip_data::{Missing, hex};
+use sip_data::Missing;
 use sip_manifest::folder::write_own;
 use sip_manifest::place::keep_apart;
 use sip_report::terminal::output;
-
-/// The job whose tables the root covers: what the demo runs by default, with room for rounds that are repeated.
-const STEPS: usize = 1000;
-const WARMUP_STEPS: usize = 30;
-const PEAK_RATE: f64 = 2e-3;
-/// States that the graph of an aggregate averages.
-const STATES: usize = 3;
+use sip_view::graph::{What, build};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -70,21 +55,6 @@ struct Show {
     out: Option<PathBuf>,
 }
 
-/// A graph of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum What {
-    /// One step of training: forward, backward, AdamW
-    Train,
-    /// The loss on a batch
-    Eval,
-    /// The next token's logits
-    Logits,
-    /// The mean of three states
-    Aggregate,
-    /// The genesis state
-    Init,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     /// One node per line
@@ -95,17 +65,6 @@ enum Format {
     Dot,
     /// For programs
     Json,
-}
-
-/// A graph with what is said about it.
-struct Shown {
-    graph: Arc<Graph>,
-    names: Names,
-    title: String,
-    parameters: usize,
-    root: String,
-    nodes_root: String,
-    arena_bytes: usize,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -124,7 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             show.batch
         )));
     }
-    let shown = build(&config, show, seq)?;
+    let shown = build(&config, &show.model, show.what, (show.batch, seq))?;
     let text = match if show.json { Format::Json } else { show.format } {
         Format::Text => format!("{}\n{}", shown.summary().join("\n"), show::text(&shown.graph, &shown.names)),
         Format::Svg => sip_graph::svg(&shown.graph, &shown.names, &shown.title, &shown.summary()[1..3]),
@@ -160,102 +119,4 @@ fn config(model: &str) -> Result<LlamaConfig> {
         bail!("{model} is not called config.json, as the configuration of a Hugging Face model is");
     }
     Ok(load_config(folder)?)
-}
-
-fn build(config: &LlamaConfig, show: &Show, seq: usize) -> Result<Shown> {
-    let optimizer = AdamW::default();
-    let params = params(config);
-    let of = |what: &str| params.iter().map(|p| format!("{what}{}", p.name)).collect::<Vec<String>>();
-    let whole_state = || [of(""), of("first moment of "), of("second moment of ")].concat();
-    let (what, graph, state, tables): (&str, Graph, Vec<String>, Vec<Buffer>) = match show.what {
-        What::Train => {
-            let train = TrainConfig { batch: show.batch, seq_len: seq, total_steps: STEPS, optimizer };
-            let schedule = Schedule {
-                peak_rate: PEAK_RATE,
-                warmup_steps: WARMUP_STEPS,
-                total_steps: STEPS,
-                final_share: 0.1,
-                shape: Shape::Cosine,
-            };
-            let graph = training_graph(config, &train)?.graph;
-            ("one step of training", graph, whole_state(), tables(config, seq, &optimizer, &schedule))
-        }
-        What::Eval => ("the loss", eval_graph(config, show.batch, seq)?, of(""), inference_tables(config, seq)),
-        What::Logits => ("the next token", logits_graph(config, seq)?, of(""), inference_tables(config, seq)),
-        What::Aggregate => {
-            let shapes: Vec<Vec<usize>> = (0..3).flat_map(|_| params.iter().map(|p| p.shape.clone())).collect();
-            let state =
-                (0..STATES).flat_map(|s| whole_state().into_iter().map(move |name| format!("{name} ({})", s + 1)));
-            ("the mean of three states", aggregate_graph(&shapes, STATES)?, state.collect(), Vec::new())
-        }
-        What::Init => ("the genesis state", init_graph(config, 0)?, whole_state(), Vec::new()),
-    };
-    let roots = Task::commit(&graph, &tables);
-    let graph = Arc::new(graph);
-    let executor = Executor::new(Arc::clone(&graph), Arc::new(Threads::new(1)), ExecutorOptions::default());
-    let tables = ["learning rates and bias corrections", "cosines", "sines"].map(String::from).to_vec();
-    let size = match show.what {
-        What::Train | What::Eval => format!(", {} × {seq} tokens", show.batch),
-        What::Logits => format!(", {seq} tokens"),
-        What::Aggregate | What::Init => String::new(),
-    };
-    Ok(Shown {
-        arena_bytes: executor.arena_bytes(),
-        graph,
-        names: Names { state, tables },
-        title: format!("{}: {what}{size}", show.model),
-        parameters: params.iter().map(|p| p.len()).sum(),
-        root: hex(&roots.root::<HostSha256>()),
-        nodes_root: hex(&roots.nodes_root),
-    })
-}
-
-impl Shown {
-    fn summary(&self) -> Vec<String> {
-        let totals = show::totals(&self.graph);
-        let kinds = totals.nodes.iter().filter(|(_, count)| *count > 0);
-        let kinds: Vec<String> = kinds.map(|&(kind, count)| format!("{count} {}", show::kind_name(kind))).collect();
-        vec![
-            self.title.clone(),
-            format!(
-                "{} nodes; {}FLOP; {} parameters; {}B between nodes ({}B if no tensor shared memory)",
-                self.graph.nodes().len(),
-                with_space(totals.flops),
-                quantity(self.parameters as u64),
-                with_space(self.arena_bytes as u64),
-                with_space(totals.bytes),
-            ),
-            format!("graph root {}", self.root),
-            format!("nodes root {}", self.nodes_root),
-            kinds.join(", "),
-        ]
-    }
-
-    fn json(&self) -> Value {
-        let totals = show::totals(&self.graph);
-        let nodes = show::describe(&self.graph, &self.names).into_iter().map(|d| {
-            json!({
-                "node": d.node, "kind": show::kind_name(d.kind), "shape": d.shape, "reduction": d.reduction,
-                "reads": d.reads, "name": d.name, "formula": d.formula, "bytes": d.bytes, "flops": d.flops,
-            })
-        });
-        let kinds = totals.nodes.iter().map(|&(kind, count)| (show::kind_name(kind).to_string(), json!(count)));
-        json!({
-            "title": self.title,
-            "graph_root": self.root,
-            "nodes_root": self.nodes_root,
-            "parameters": self.parameters,
-            "flops": totals.flops,
-            "bytes": totals.bytes,
-            "arena_bytes": self.arena_bytes,
-            "kinds": Value::Object(kinds.collect()),
-            "nodes": nodes.collect::<Vec<Value>>(),
-        })
-    }
-}
-
-/// A quantity before its unit.
-fn with_space(value: u64) -> String {
-    let text = quantity(value);
-    if text.contains(' ') { text } else { text + " " }
 }

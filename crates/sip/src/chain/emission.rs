@@ -2,14 +2,11 @@
 
 use anyhow::{Result, bail, ensure};
 use sip_protocol::AccountKind;
-use sip_protocol::ground::schedule::{NODES, STAKING};
 use sip_protocol::money::epoch::EmissionAccount;
 use sip_protocol::stake::pool::{ACTIVE, Pool};
-use sip_sim::emission::phase_name;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use sip_console::settings::SCHEDULE;
 use sip_console::table::Cell;
 use sip_console::{AddressText, Connection, Desk};
 
@@ -40,7 +37,10 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command) -> Result<ExitCode> {
     match command {
-        Command::Show { connection } => show(&Desk::open(connection)?),
+        Command::Show { connection } => {
+            let desk = Desk::open(connection)?;
+            desk.card(&sip_view::protocol::emission(&desk)?)
+        }
         Command::Turn { connection } => turn(&mut Desk::open(connection)?),
         Command::Settle { connection, pools } => {
             let mut desk = Desk::open(connection)?;
@@ -48,36 +48,6 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
             settle(&mut desk, pools)
         }
     }
-}
-
-fn show(desk: &Desk) -> Result<ExitCode> {
-    let EmissionAccount { emission, .. } = desk.read(&desk.program.emission())?;
-    let now = desk.slot()?;
-    let [stake, nodes] = [STAKING, NODES].map(|number| emission.streams[number]);
-    let mut row = vec![
-        ("epoch", Cell::Number(emission.epoch)),
-        ("epoch ends at slot", Cell::Slot { at: emission.end_slot, now }),
-        ("phase", Cell::text(phase_name(emission.phase()))),
-        ("utilisation", Cell::Billionths(emission.utilisation)),
-        ("fees burned in the epoch", Cell::Tokens(emission.fees_burned)),
-        ("work in the epoch", Cell::Number(emission.work)),
-        ("rounds in the epoch", Cell::Number(emission.rounds)),
-        ("gross of the last epoch", Cell::Tokens(emission.gross)),
-        ("replaced by fees", Cell::Tokens(emission.offset)),
-        ("waiting for stake", Cell::Tokens(stake.available()?)),
-        ("waiting for nodes", Cell::Tokens(nodes.available()?)),
-        ("cap for stake", Cell::Tokens(stake.cap)),
-        ("cap for nodes", Cell::Tokens(nodes.cap)),
-        ("stake that yields", Cell::Tokens(emission.total_stake)),
-        ("yield owed to pools", Cell::Tokens(emission.yield_owed)),
-        ("yield to spread", Cell::Tokens(emission.yield_left)),
-        ("spread until slot", Cell::Slot { at: emission.yield_end_slot, now }),
-    ];
-    row.extend(SCHEDULE.iter().map(|setting| {
-        let (value, unit) = setting.read(&emission.schedule);
-        (setting.name, unit.cell(value, now))
-    }));
-    desk.card(&row)
 }
 
 fn turn(desk: &mut Desk) -> Result<ExitCode> {

@@ -1,14 +1,13 @@
 //! `sip exit`: out of a pool, through the unbonding time.
 
 use anyhow::{Context, Result, ensure};
-use sip_protocol::AccountKind;
 use sip_protocol::stake::pool::Pool;
 use sip_protocol::stake::position::Ticket;
 use solana_address::Address;
 use std::process::ExitCode;
 
 use super::stake::Slippage;
-use sip_console::table::{Cell, Row};
+use sip_console::table::Cell;
 use sip_console::tokens::Part;
 use sip_console::{AddressText, Connection, Desk};
 use sip_view::stake::{self, Active};
@@ -64,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let pool = &desk.locate_pool(pool)?;
             request(&mut desk, pool, *amount)
         }
-        Command::List => list(&desk, &owner),
+        Command::List => desk.list(&sip_view::wallet::exits(&desk, &owner)?, "no exit is under way"),
         Command::Claim { pool, number } => {
             let pool = &desk.locate_pool(pool)?;
             let (ticket, state) = find(&desk, pool, &owner, *number)?;
@@ -78,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let pool = &desk.locate_pool(pool)?;
             let (position, state) = (program.position(pool, &owner), desk.read::<Pool>(pool)?);
             let (ticket_address, ticket) = find(&desk, pool, &owner, *number)?;
-            let minimum = slippage.minimum_shares(&state, payout(&ticket, &state))?;
+            let minimum = slippage.minimum_shares(&state, sip_view::wallet::payout(&ticket, &state))?;
             desk.act(
                 "take the exit back",
                 &[program.rebond(&owner, pool, *number, minimum)],
@@ -121,29 +120,4 @@ fn find(desk: &Desk, pool: &Address, owner: &Address, number: u32) -> Result<(Ad
     let address = desk.program.ticket(&desk.program.position(pool, owner), number);
     let ticket = desk.find(&address)?.with_context(|| format!("there is no exit number {number} from {pool}"))?;
     Ok((address, ticket))
-}
-
-/// What an exit pays, less all slashes so far.
-pub(super) fn payout(ticket: &Ticket, pool: &Pool) -> u64 {
-    let left = u128::from(ticket.assets) * u128::from(pool.survival) / u128::from(ticket.survival.max(1));
-    left as u64
-}
-
-fn list(desk: &Desk, owner: &Address) -> Result<ExitCode> {
-    let slot = desk.slot()?;
-    let mut rows: Vec<Row> = Vec::new();
-    for (_, ticket) in desk.all::<Ticket>(AccountKind::Ticket)? {
-        if ticket.owner != owner.to_bytes() {
-            continue;
-        }
-        let pool_address = Address::new_from_array(ticket.pool);
-        let pool: Pool = desk.read(&pool_address)?;
-        rows.push(vec![
-            ("pool", Cell::text(pool_address)),
-            ("number", Cell::Number(ticket.nonce.into())),
-            ("tokens", Cell::Tokens(payout(&ticket, &pool))),
-            ("slot of maturity", Cell::Slot { at: ticket.mature_slot, now: slot }),
-        ]);
-    }
-    desk.list(&rows, "no exit is under way")
 }

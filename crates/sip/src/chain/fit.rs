@@ -13,10 +13,10 @@ use solana_address::Address;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::node::speed;
 use sip_console::scratch;
 use sip_console::table::{Cell, Row};
 use sip_console::{Desk, NO_JOB, reach};
+use sip_post::speed;
 use sip_remote::Remote;
 use sip_view::job::summary;
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use sip_protocol::admin::administration::{LIFETIME_SLOTS, Proposal, ProposalKind};
-use sip_protocol::admin::config::{Config, Parameters};
+use sip_protocol::admin::config::Config;
 use sip_protocol::ground::schedule::Schedule;
 use sip_protocol::money::epoch::EmissionAccount;
 use solana_address::Address;
@@ -68,26 +68,6 @@ fn propose(desk: &mut Desk, told: &str, instructions: Vec<solana_instruction::In
 
 fn schedule(desk: &Desk) -> Result<Schedule> {
     Ok(desk.read::<EmissionAccount>(&desk.program.emission())?.emission.schedule)
-}
-
-/// What a proposal would do, in words.
-pub(super) fn told(desk: &Desk, config: &Config) -> Result<Cell> {
-    let proposal = &config.administration.proposal;
-    let (amount, parameters): (u64, Parameters) = (proposal.amount, proposal.parameters);
-    let purse = match ProposalKind::from_byte(proposal.kind) {
-        None => return Ok(Cell::Nothing),
-        Some(ProposalKind::Parameters) => {
-            return Ok(Cell::Text(differences(&PARAMETERS, &config.parameters, &parameters)));
-        }
-        Some(ProposalKind::Schedule) => {
-            return Ok(Cell::Text(differences(&SCHEDULE, &schedule(desk)?, &proposal.schedule)));
-        }
-        Some(ProposalKind::Treasury) => "treasury",
-        Some(ProposalKind::Reserve) => "reserve",
-        Some(ProposalKind::Insurance) => "insurance",
-    };
-    let account = Address::new_from_array(proposal.destination);
-    Ok(Cell::Text(format!("pay the token account {account} {} out of the {purse}", tokens::show(amount))))
 }
 
 /// Puts what is proposed into effect.

@@ -47,11 +47,6 @@ impl TokenProgram {
     }
 }
 
-/// How people call a token program.
-pub(super) fn token_program_name(address: &Address) -> &'static str {
-    if *address == TOKEN_2022_PROGRAM { "Token-2022" } else { "SPL Token" }
-}
-
 /// What a deployment begins with.
 #[derive(Debug, PartialEq)]
 pub(super) struct Values {
@@ -162,7 +157,8 @@ pub(super) fn run(desk: &mut Desk, arguments: &Arguments) -> Result<ExitCode> {
     let authority = desk.wallet()?;
     desk.program = desk.program.under(arguments.token_program.address());
     let begin = desk.program.initialize_with(&authority, &values.parameters, &values.schedule);
-    let what = format!("begin the protocol under {}", token_program_name(&desk.program.token_program));
+    let what =
+        format!("begin the protocol under {}", sip_view::protocol::token_program_name(&desk.program.token_program));
     desk.act(&what, &[begin], &[])
 }
 

@@ -2,17 +2,14 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use sip_client::Program;
+use sip_protocol::admin::config::Config;
 use sip_protocol::admin::migration::present_size;
-use sip_protocol::{admin::config::Config, ground::units::CAP};
 use solana_address::Address;
 use std::process::ExitCode;
 
 use super::govern::{self, Purse};
 use super::init;
-use sip_console::Unit;
 use sip_console::deploy;
-use sip_console::settings::PARAMETERS;
-use sip_console::table::Cell;
 use sip_console::tokens::Amount;
 use sip_console::{AddressText, Anyway, Connection, Desk};
 
@@ -123,7 +120,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Code(command) => deploy::run(&mut desk, command, sip_svm::PROGRAM_ELF),
         Command::Init(arguments) => init::run(&mut desk, arguments),
-        Command::Show => show(&desk),
+        Command::Show => desk.card(&sip_view::protocol::protocol(&desk)?),
         Command::Distribute { wallet, amount, anyway } => {
             let wallet = &desk.receiver(wallet, *anyway)?;
             let authority = desk.wallet()?;
@@ -199,45 +196,4 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             desk.act(&what, &[program.migrate_account(&payer, account)], &[("account", *account)])
         }
     }
-}
-
-fn show(desk: &Desk) -> Result<ExitCode> {
-    let config: Config = desk.read(&desk.program.config())?;
-    let buckets = &config.buckets;
-    let slot = desk.slot()?;
-    let administration = &config.administration;
-    let paused = administration.paused_until > slot;
-    let nominated = administration.nominated;
-    let mut row = vec![
-        ("program", Cell::text(desk.program.id)),
-        ("authority", Cell::text(Address::new_from_array(config.authority))),
-        (
-            "nominated",
-            if nominated == [0; 32] { Cell::Nothing } else { Cell::text(Address::new_from_array(nominated)) },
-        ),
-        ("mint", Cell::text(Address::new_from_array(config.mint))),
-        ("vault", Cell::text(Address::new_from_array(config.vault))),
-        ("token program", Cell::text(init::token_program_name(&desk.program.token_program))),
-        ("supply", Cell::Tokens(CAP.saturating_sub(config.burned))),
-        ("burned", Cell::Tokens(config.burned)),
-        ("staking rewards", Cell::Tokens(buckets.staking_rewards)),
-        ("operator rewards", Cell::Tokens(buckets.operator_rewards)),
-        ("public", Cell::Tokens(buckets.public)),
-        ("team", Cell::Tokens(buckets.team)),
-        ("treasury", Cell::Tokens(buckets.treasury)),
-        ("reserve", Cell::Tokens(buckets.reserve)),
-        ("insurance", Cell::Tokens(buckets.insurance)),
-        ("to be burned", Cell::Tokens(config.condemned)),
-    ];
-    row.extend(PARAMETERS.iter().map(|setting| {
-        let (value, unit) = setting.read(&config.parameters);
-        (setting.name, unit.cell(value, slot))
-    }));
-    row.extend([
-        ("proposal", govern::told(desk, &config)?),
-        ("proposal ready at slot", Unit::Slot.cell(administration.proposal.ready_slot, slot)),
-        ("paused until slot", if paused { Unit::Slot.cell(administration.paused_until, slot) } else { Cell::Nothing }),
-        ("slot", Cell::Number(slot)),
-    ]);
-    desk.card(&row)
 }

@@ -164,7 +164,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let owner = desk.owner(owner.as_ref())?;
             vote::refresh(&mut desk, pool, &owner)
         }
-        Command::Votes { owner } => vote::list(&desk, &desk.owner(owner.as_ref())?),
+        Command::Votes { owner } => desk.list(
+            &sip_view::wallet::votes(&desk, &desk.owner(owner.as_ref())?)?,
+            "no stake votes; \"sip steer vote\" lets it",
+        ),
     }
 }
 

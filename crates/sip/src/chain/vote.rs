@@ -1,7 +1,6 @@
 //! Votes: stake in an operator's pool that steers a domain or a setting of its owner's choice.
 
 use anyhow::{Context, Result, ensure};
-use sip_protocol::AccountKind;
 use sip_protocol::stake::pool::Pool;
 use sip_protocol::stake::steering::Vote;
 use sip_protocol::training::job::Job;
@@ -10,7 +9,6 @@ use std::process::ExitCode;
 
 use sip_console::Desk;
 use sip_console::attention;
-use sip_console::table::{Cell, Row};
 use sip_console::tokens::Part;
 use sip_view::stake;
 use sip_view::stake::Active;
@@ -70,25 +68,4 @@ pub(super) fn refresh(desk: &mut Desk, pool: &Address, owner: &Address) -> Resul
     let target = Address::new_from_array(vote.target);
     let instruction = desk.program.refresh_vote(owner, pool, &target);
     desk.act("count the vote at the present price", &[instruction], &[("domain", target), ("vote", address)])
-}
-
-/// Lists an owner's votes.
-pub(super) fn list(desk: &Desk, owner: &Address) -> Result<ExitCode> {
-    let mut rows: Vec<Row> = Vec::new();
-    for (_, vote) in desk.all::<Vote>(AccountKind::Vote)? {
-        let pool = Address::new_from_array(vote.pool);
-        if desk.program.position(&pool, owner).to_bytes() != vote.position {
-            continue;
-        }
-        let target: Pool = desk.read(&Address::new_from_array(vote.target))?;
-        let job: Job = desk.read(&Address::new_from_array(target.scope))?;
-        rows.push(vec![
-            ("pool", Cell::text(pool)),
-            ("job", Cell::text(Address::new_from_array(target.scope))),
-            ("domain", Cell::Number(target.index.into())),
-            ("steers", Cell::text(attention::describe(&job, target.index))),
-            ("weight", Cell::Tokens(vote.weight)),
-        ]);
-    }
-    desk.list(&rows, "no stake votes; \"sip steer vote\" lets it")
 }

@@ -3,26 +3,21 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sip_ledger::read_key;
-use sip_protocol::AccountKind;
 use sip_protocol::ground::units::DECIMALS;
-use sip_protocol::stake::position::Ticket;
 use sip_report::terminal::output;
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;
 use solana_signer::Signer;
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::exit;
 use sip_console::failure::{Code, fault};
 use sip_console::names::Names;
-use sip_console::table::{Cell, Row};
 use sip_console::tokens::{self, Part};
-use sip_console::{AddressText, Anyway, Connection, Desk, no_wallet, pace, wallet_key};
-use sip_view::stake;
+use sip_console::{AddressText, Anyway, Connection, Desk, no_wallet, wallet_key};
+use sip_view::wallet as view;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -154,14 +149,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::Show { whose } => {
             let desk = Desk::connect(connection)?;
-            show(&desk, &desk.owner(whose.text())?)
+            desk.card(&view::wallet(&desk, &desk.owner(whose.text())?)?)
         }
         Command::Airdrop { sol } => {
             let mut desk = Desk::connect(connection)?;
             desk.require_no_dry_run()?;
             let wallet = desk.wallet()?;
             desk.ledger.airdrop(&wallet, u64::from(*sol) * LAMPORTS_PER_SOL)?;
-            show(&desk, &wallet)
+            desk.card(&view::wallet(&desk, &wallet)?)
         }
         Command::Send { wallet, amount, sol, anyway } => {
             let mut desk = Desk::connect(connection)?;
@@ -170,7 +165,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::History { whose, limit } => {
             let desk = Desk::connect(connection)?;
-            history(&desk, &desk.owner(whose.text())?, *limit as usize)
+            desk.list(&view::history(&desk, &desk.owner(whose.text())?, *limit as usize)?, "nothing has gone in or out")
         }
         Command::Name { name, address } => {
             let mut names = Names::read()?;
@@ -205,33 +200,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             )
         }
     }
-}
-
-fn show(desk: &Desk, wallet: &Address) -> Result<ExitCode> {
-    let lamports = desk.ledger.account(wallet)?.map_or(0, |account| account.lamports);
-    let (holdings, slot) = (stake::holdings(desk, wallet)?, desk.slot()?);
-    let sum = |part: &dyn Fn(&stake::Holding) -> u64| holdings.iter().map(part).fold(0, u64::saturating_add);
-    let mut leaving = 0u64;
-    for (_, ticket) in desk.all::<Ticket>(AccountKind::Ticket)? {
-        if ticket.owner == wallet.to_bytes() {
-            leaving = leaving.saturating_add(exit::payout(&ticket, &desk.read(&Address::new_from_array(ticket.pool))?));
-        }
-    }
-    let mut due = 0u64;
-    for holding in &holdings {
-        due = due.saturating_add(holding.due(slot)?);
-    }
-    desk.card(&vec![
-        ("wallet", Cell::text(wallet)),
-        ("balance", Cell::Lamports(lamports)),
-        ("tokens", Cell::Tokens(desk.balance(wallet)?)),
-        ("staked", Cell::Tokens(sum(&|holding| holding.worth()))),
-        ("pending", Cell::Tokens(sum(&|holding| holding.position.pending))),
-        ("due now", Cell::Tokens(due)),
-        ("leaving", Cell::Tokens(leaving)),
-        ("claimable", Cell::Tokens(sum(&|holding| holding.position.claimable))),
-        ("token account", Cell::text(desk.program.token_account(wallet))),
-    ])
 }
 
 fn send_sol(desk: &mut Desk, receiver: &Address, amount: Part) -> Result<ExitCode> {
@@ -280,35 +248,6 @@ fn send_tokens(desk: &mut Desk, receiver: &Address, amount: Part) -> Result<Exit
     let mut instructions = desk.token_account_of(receiver)?;
     instructions.push(Instruction { program_id: program.token_program, accounts, data });
     desk.act(&format!("send {} to {receiver}", tokens::show(units)), &instructions, &[("receiver", to)])
-}
-
-fn history(desk: &Desk, wallet: &Address, limit: usize) -> Result<ExitCode> {
-    let account = desk.program.token_account(wallet);
-    // Tokens come in without a word of the wallet.
-    let mut past = desk.ledger.past(wallet, limit)?;
-    past.extend(desk.ledger.past(&account, limit)?);
-    // What is of one slot stays in the chain's order.
-    past.sort_by_key(|past| std::cmp::Reverse(past.slot));
-    let mut seen = BTreeSet::new();
-    past.retain(|past| seen.insert(past.signature.to_string()));
-    let mut rows: Vec<Row> = Vec::new();
-    for past in past.into_iter().take(limit) {
-        let effects = desk.ledger.effects(&past.signature)?;
-        let of = |address: &Address| effects.iter().flatten().find(|effect| effect.address == *address);
-        let change = |[before, after]: [u64; 2]| i128::from(after) - i128::from(before);
-        let sol = of(wallet).map_or(0, |effect| change(effect.lamports));
-        let sip = of(&account).map_or(0, |effect| change(effect.tokens.map(|tokens| tokens.unwrap_or(0))));
-        let told = |cell| if effects.is_some() { cell } else { Cell::text("not kept") };
-        rows.push(vec![
-            ("when", past.unix_seconds.map_or(Cell::Nothing, |seconds| Cell::Text(pace::utc(seconds.max(0) as u64)))),
-            ("slot", Cell::Number(past.slot)),
-            ("tokens", told(Cell::TokenChange(sip))),
-            ("balance", told(Cell::LamportChange(sol))),
-            ("outcome", Cell::text(if past.is_failed { "failed" } else { "done" })),
-            ("transaction", Cell::text(past.signature)),
-        ]);
-    }
-    desk.list(&rows, "nothing has gone in or out")
 }
 
 /// Writes a key where no file is yet, readable by its owner alone.

@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::speed;
 use sip_console::failure::NOT_VERIFIED;
 use sip_console::kind_name;
 use sip_console::{Connection, Desk};
+use sip_post::speed;
 use sip_view::session::{pools_of, signs_as};
 
 /// What a node needs for fees and for the rent of one dispute, at least.

@@ -4,7 +4,6 @@ mod check;
 mod fit;
 mod plan;
 mod run;
-pub(crate) mod speed;
 mod status;
 
 use anyhow::Result;

@@ -7,8 +7,8 @@ use sip_manifest::folder::{read_json, write_json};
 use sip_manifest::machine::Machine;
 use std::path::PathBuf;
 
+use crate::flops_per_second;
 use sip_console::names;
-use sip_post::flops_per_second;
 
 /// What was measured.
 #[derive(Serialize, Deserialize)]
@@ -23,7 +23,10 @@ fn path() -> Option<PathBuf> {
 }
 
 /// Measures it, and keeps it where there is a folder for settings.
-pub(super) fn measure() -> Result<f64> {
+///
+/// # Errors
+/// Those of the work and of the file system.
+pub fn measure() -> Result<f64> {
     let flops_per_second = flops_per_second(&Machine::from_environment()?)?;
     if let Some(path) = path() {
         let folder = path.parent().context("a file has a folder")?;
@@ -34,7 +37,10 @@ pub(super) fn measure() -> Result<f64> {
 }
 
 /// As it was measured before, or is now.
-pub(crate) fn known() -> Result<f64> {
+///
+/// # Errors
+/// Those of the work and of the file system.
+pub fn known() -> Result<f64> {
     let before = path().and_then(|path| read_json::<Measured>(&path).ok());
     let before = before.map(|before| before.flops_per_second).filter(|speed| speed.is_finite() && *speed > 0.0);
     before.map_or_else(measure, Ok)
