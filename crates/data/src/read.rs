@@ -1,6 +1,6 @@
 //! Files of texts and records, judged by what they hold and not by their names.
 //!
-//! A file may be packed (gzip, zstd). It holds records if it is JSON lines or a JSON array of objects, else it is one text in UTF-8. A
+//! A file may be packed (gzip, zstd). It holds records if it is JSON (objects or texts on lines, one after the other, or in a list), else it is one text in UTF-8. A
 //! byte-order mark is no part of it, and line ends of Windows become plain ones.
 
 use std::fs::{self, File};
@@ -13,13 +13,17 @@ use records::{key_count, records};
 pub use records::{Record, Records};
 
 mod records;
+mod scan;
 
 /// Folders within folders that are entered at most.
 const DEPTH_MAX: usize = 16;
 /// The shortest record of a text.
 const RECORD_BYTES_MIN: usize = r#"{"text":"a"}"#.len();
 /// What a file such as a package.json is.
-const ONE_OBJECT: &str = "one object in JSON over several lines, expected an object on every line, or an array of them";
+const ONE_OBJECT: &str = "one object in JSON over several lines, expected an object on every line, or an array of them: if the records \
+                           are within it, give them by themselves";
+/// How it is said that a file is none; in a folder it is skipped.
+const NO_TEXT: &str = "no text";
 /// A zero byte among so many first ones says that a file is no text.
 const SNIFFED_BYTES: usize = 8 << 10;
 
@@ -55,10 +59,10 @@ impl FileContent {
         let mut documents = Documents::with_capacity(records.len().min(bytes / RECORD_BYTES_MIN), bytes);
         let mut bad = Vec::new();
         for record in records.iter() {
-            match record.text("text") {
+            match record.document() {
                 Ok(text) if !text.trim().is_empty() => documents.push(&text),
                 Ok(_) => {}
-                Err(_) => bad.push(line_error(path, record.line, expected_text(&record))),
+                Err(reason) => bad.push(line_error(path, record.line, expected_text(&record, &reason))),
             }
             if DataError::are_enough(&bad) {
                 break;
@@ -70,11 +74,26 @@ impl FileContent {
     }
 }
 
-fn expected_text(record: &Record<'_>) -> String {
+fn expected_text(record: &Record<'_>, reason: &str) -> String {
+    match record.kind() {
+        "an object" => {}
+        kind => {
+            return format!(
+                "expected {{\"text\": …}}, found {kind}: write a document as {{\"text\": …}}, an answer as {{\"prompt\": …, \"response\": …}}"
+            );
+        }
+    }
+    if record.has("text") {
+        return format!("{reason}: mend it, or leave it out");
+    }
     let keys: Vec<String> = record.keys(8).iter().map(|key| crate::shown(key)).collect();
-    let hint = match ["prompt", "messages", "chosen"].into_iter().find(|key| record.has(key)) {
-        Some(_) => "; prompts with answers are for \"sip finetune\", as its only data",
-        None => "",
+    let is_for_answers = ["prompt", "messages", "chosen"].into_iter().any(|key| record.has(key));
+    let hint = match record.key_of_more() {
+        _ if is_for_answers => "; prompts with answers are for \"sip finetune\", as its only data".to_owned(),
+        Some(key) => {
+            format!("; if the records are those of {}, give them by themselves, one on every line", crate::shown(&key))
+        }
+        None => String::new(),
     };
     format!("expected {{\"text\": …}}, found the keys {}{hint}", keys.join(", "))
 }
@@ -137,7 +156,14 @@ fn unpacked(path: &Path, max_bytes: usize) -> Result<(Vec<u8>, bool), DataError>
     let known = if gzip || zstandard { 0 } else { size.min(max_bytes).saturating_add(1) };
     let mut bytes = Vec::with_capacity(known);
     // One byte more tells a character cut by the limit from one cut by the end of the file.
-    reader.by_ref().take((max_bytes as u64).saturating_add(1)).read_to_end(&mut bytes).map_err(io_error)?;
+    let read = reader.by_ref().take((max_bytes as u64).saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|error| match gzip || zstandard {
+        true => {
+            let what = format!("a packed file that is cut off or damaged ({error}): fetch it again");
+            DataError::NotText { path: path.to_owned(), what }
+        }
+        false => io_error(error),
+    })?;
     let is_cut = bytes.len() > max_bytes;
     bytes.truncate(max_bytes);
     if bytes.capacity() > bytes.len() + bytes.len() / 4 {
@@ -146,18 +172,63 @@ fn unpacked(path: &Path, max_bytes: usize) -> Result<(Vec<u8>, bool), DataError>
     Ok((bytes, is_cut))
 }
 
+/// What a file is and what to do, if its first bytes are those of a kind that holds no plain text.
+fn other_kind(bytes: &[u8]) -> Option<&'static str> {
+    const UNPACK: &str = "a packed file: unpack it first, or pack it with gzip or zstd, which are read";
+    const TABLE: &str = "a table in a format of its own: write its rows as JSON lines first, {\"text\": …} on each";
+    const ARCHIVE: &str = "an archive: unpack it into a folder first, and give the folder";
+    const PICTURE: &str = "a picture or a recording: only text is read";
+    let kinds: [(&[u8], &str); 19] = [
+        (b"%PDF-", "a PDF: take the text out of it first, for example with \"pdftotext\""),
+        (b"PK\x03\x04", "an office document or a zip archive: save it as plain text, or unpack it into a folder first"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an office document: save it as plain text first"),
+        (b"{\\rtf", "a document in RTF: save it as plain text first"),
+        (b"\x1f\x8b", "a file that is packed twice: unpack it once first"),
+        (b"\x28\xb5\x2f\xfd", "a file that is packed twice: unpack it once first"),
+        (b"\xfd7zXZ\0", UNPACK),
+        (b"BZh", UNPACK),
+        (b"\x04\x22\x4d\x18", UNPACK),
+        (b"7z\xbc\xaf\x27\x1c", ARCHIVE),
+        (b"Rar!\x1a\x07", ARCHIVE),
+        (b"PAR1", TABLE),
+        (b"ARROW1\0\0", TABLE),
+        (b"Obj\x01", TABLE),
+        (b"SQLite format 3\0", TABLE),
+        (b"GGUF", "a model: name it with --model"),
+        (b"\x89PNG\r\n", PICTURE),
+        (b"\xff\xd8\xff", PICTURE),
+        (b"OggS", PICTURE),
+    ];
+    let found = kinds.into_iter().find(|(begin, _)| bytes.starts_with(begin)).map(|(_, what)| what);
+    let is_bzip2 = |bytes: &[u8]| bytes.get(3).is_some_and(u8::is_ascii_digit) && bytes[4..].starts_with(b"1AY&SY");
+    match found {
+        // Words may begin with these letters.
+        Some(UNPACK) if bytes.starts_with(b"BZh") && !is_bzip2(bytes) => None,
+        Some(_) if [&b"PAR1"[..], b"GGUF", b"OggS"].contains(&&bytes[..4]) && !has_zero(bytes) => None,
+        None if bytes.get(257..262) == Some(b"ustar") => Some(ARCHIVE),
+        found => found,
+    }
+}
+
+fn has_zero(bytes: &[u8]) -> bool {
+    bytes[..bytes.len().min(SNIFFED_BYTES)].contains(&0)
+}
+
 /// Bytes as text, without a byte-order mark, with plain line ends, and cut where a character ends.
 fn decoded(path: &Path, mut bytes: Vec<u8>, is_cut: bool) -> Result<String, DataError> {
     let not_text = |what: &str| DataError::NotText { path: path.to_owned(), what: what.to_owned() };
+    if bytes.starts_with(b"\xff\xfe\0\0") || bytes.starts_with(b"\0\0\xfe\xff") {
+        return Err(not_text("text in UTF-32: convert it, for example with \"iconv -f utf-32 -t utf-8\""));
+    }
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(not_text("text in UTF-16: convert it, for example with \"iconv -f utf-16 -t utf-8\""));
     }
+    if let Some(what) = other_kind(&bytes) {
+        return Err(not_text(&format!("{NO_TEXT}, but {what}")));
+    }
     let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    if bytes[..bytes.len().min(SNIFFED_BYTES)].contains(&0)
-        || bytes.starts_with(b"PK\x03\x04")
-        || bytes.starts_with(b"%PDF-")
-    {
-        return Err(not_text("no text"));
+    if has_zero(&bytes) {
+        return Err(not_text(&format!("{NO_TEXT}: it has bytes of zero")));
     }
     if bytes.starts_with(b"version https://git-lfs") {
         return Err(not_text("a git-lfs pointer: fetch the file itself with \"git lfs pull\""));
@@ -270,8 +341,8 @@ pub fn read_all(path: &Path, max_bytes: usize) -> Result<Found, DataError> {
             Err(DataError::NotText { what, .. }) if what == ONE_OBJECT => {
                 found.notes.push(format!("{} is skipped: it is {ONE_OBJECT}", file.display()));
             }
-            Err(DataError::NotText { what, .. }) if what == "no text" => {
-                found.notes.push(format!("{} is skipped: it is no text", file.display()));
+            Err(DataError::NotText { what, .. }) if what.starts_with(NO_TEXT) => {
+                found.notes.push(format!("{} is skipped: it is {what}", file.display()));
             }
             Err(error) => bad.push(error),
         }

@@ -281,6 +281,8 @@ fn modules<'a>(
             (".lora_magnitude_vector.default.weight", 4),
             (".modules_to_save.weight", 5),
             (".modules_to_save.default.weight", 5),
+            // What is below an adapter of an embedding or an output layer; it replaces that of the model.
+            (".base_layer.weight", 5),
             (".weight", 5),
         ];
         let found = ends.into_iter().find_map(|(end, part)| Some((name.strip_suffix(end)?, part)));

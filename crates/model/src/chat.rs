@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, ValueKind};
+use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
 use serde_json::Value as Json;
 use sip_data::{shown, shown_up_to};
 
 use thiserror::Error;
+
+mod python;
 
 /// A template is at most so long; the longest of published models have some 30 thousand bytes.
 const SOURCE_BYTES_MAX: usize = 1 << 20;
@@ -172,13 +174,12 @@ impl ChatTemplate {
         environment.set_syntax(syntax);
         environment.set_fuel(Some(FUEL));
         environment.set_formatter(python_format);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        python::add(&mut environment);
         environment.add_function("raise_exception", |reason: String| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, reason))
         });
-        environment.add_filter("tojson", to_json);
         // A block that marks the model's words for training writes them like any other.
-        let source = without_generation_marks(jinja);
+        let source = python::with_percent(&without_generation_marks(jinja));
         environment.add_template_owned(DEFAULT_TEMPLATE, source).map_err(unusable)?;
         Ok(ChatTemplate { environment, tokens })
     }
@@ -261,60 +262,11 @@ fn without_generation_marks(jinja: &str) -> String {
 /// Values as Python writes them.
 fn python_format(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let written = match value.kind() {
-        ValueKind::None => out.write_str("None"),
-        ValueKind::Bool => out.write_str(if value.is_true() { "True" } else { "False" }),
+        ValueKind::None | ValueKind::Bool | ValueKind::Number => out.write_str(&python::written(value)),
         ValueKind::Undefined => Ok(()),
         _ => write!(out, "{value}"),
     };
     written.map_err(|error| Error::new(ErrorKind::WriteFailure, error.to_string()))
-}
-
-/// A value in JSON as Python's `json.dumps` writes it, with spaces behind commas and colons, or indented.
-fn to_json(value: &Value, options: Kwargs) -> Result<Value, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    let mut text = String::new();
-    write_json(value, indent.map(|spaces| (spaces.min(16), 0)), &mut text)?;
-    Ok(Value::from_safe_string(text))
-}
-
-fn write_json(value: &Value, indent: Option<(usize, usize)>, text: &mut String) -> Result<(), Error> {
-    let inner = indent.map(|(spaces, depth)| (spaces, depth + 1));
-    let line = |text: &mut String, indent: Option<(usize, usize)>| {
-        if let Some((spaces, depth)) = indent {
-            text.push('\n');
-            text.extend(std::iter::repeat_n(' ', spaces * depth));
-        }
-    };
-    let is_map = value.kind() == ValueKind::Map;
-    match value.kind() {
-        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => {
-            text.push(if is_map { '{' } else { '[' });
-            let mut is_empty = true;
-            for item in value.try_iter()? {
-                if !is_empty {
-                    text.push_str(if indent.is_some() { "," } else { ", " });
-                }
-                is_empty = false;
-                line(text, inner);
-                if is_map {
-                    text.push_str(&Json::from(item.to_string()).to_string());
-                    text.push_str(": ");
-                    write_json(&value.get_item(&item)?, inner, text)?;
-                } else {
-                    write_json(&item, inner, text)?;
-                }
-            }
-            if !is_empty {
-                line(text, indent);
-            }
-            text.push(if is_map { '}' } else { ']' });
-        }
-        ValueKind::Undefined | ValueKind::None => text.push_str("null"),
-        ValueKind::Bool => text.push_str(if value.is_true() { "true" } else { "false" }),
-        ValueKind::Number => text.push_str(&value.to_string()),
-        _ => text.push_str(&Json::from(value.to_string()).to_string()),
-    }
-    Ok(())
 }
 
 #[cfg(test)]

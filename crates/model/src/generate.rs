@@ -209,6 +209,21 @@ mod tests {
                 "model": { "type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true, "vocab": vocab, "merges": [] },
             });
             all.push(Tokenizer::from_json(file.to_string().as_bytes()).expect("tokenizer"));
+            // Unigram, with and without tokens of bytes, and tokens that were added: some are special, some have spaces at an edge.
+            for byte_fallback in [false, true] {
+                let mut file = file.clone();
+                let added = |(at, content): (usize, &&str)| {
+                    let id = tokens.len() + at;
+                    serde_json::json!({ "id": id, "content": content, "special": at % 2 == 0, "single_word": false, "lstrip": at == 1,
+                        "rstrip": at == 2, "normalized": false })
+                };
+                let added = ["<|a|>", " b ", "▁c", "é\n", "🙂"].iter().enumerate().map(added);
+                file["added_tokens"].as_array_mut().expect("list").extend(added);
+                all.push(Tokenizer::from_json(file.to_string().as_bytes()).expect("tokenizer"));
+                let scored: Vec<_> = tokens.iter().map(|token| serde_json::json!([token, -1.0])).collect();
+                file["model"] = serde_json::json!({ "type": "Unigram", "unk_id": 0, "vocab": scored, "byte_fallback": byte_fallback });
+                all.push(Tokenizer::from_json(file.to_string().as_bytes()).expect("tokenizer"));
+            }
         }
         all
     }

@@ -206,8 +206,8 @@ impl Gguf<'_> {
         }
     }
 
-    /// Llama 3 files hold the divisor of every frequency instead of the four numbers that they follow from: those of the
-    /// published models are tried.
+    /// Llama 3 files hold the divisor of every frequency instead of the four numbers that they follow from: those of published models are
+    /// tried, then other lengths, then those that the divisors themselves say.
     fn llama3_scaling(&mut self, config: &LlamaConfig) -> Result<RopeScaling, ExportError> {
         let info = self.tensor(ROPE_FACTORS)?.clone();
         let expected = vec![config.head_dim() / 2];
@@ -217,15 +217,18 @@ impl Gguf<'_> {
         }
         let mut divisors = Buffer::new(expected[0]);
         self.read(ROPE_FACTORS, &info, &mut divisors)?;
-        let divisors = divisors.to_f32();
+        let divisors: Vec<f64> = divisors.to_f32().into_iter().map(f64::from).collect();
         let plain = rotary_frequencies(config).0;
-        for factor in [8.0, 32.0, 16.0, 4.0] {
-            let scaling =
-                RopeScaling::Llama3 { factor, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_seq_len: 8192 };
+        // The slowest frequencies are divided by the whole factor.
+        let factor = rounded(divisors.iter().copied().fold(1.0, f64::max)) as f32;
+        let usual = |length: usize| (1.0, 4.0, length);
+        let lengths = std::iter::once(8192).chain((4..=20).map(|power| 1 << power));
+        let candidates = lengths.map(usual).chain(said_by(&plain, &divisors, f64::from(factor)));
+        for (low_freq_factor, high_freq_factor, original_max_seq_len) in candidates.filter(|_| factor > 1.0) {
+            let scaling = RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_seq_len };
             let scaled = rotary_frequencies(&LlamaConfig { rope_scaling: Some(scaling), ..config.clone() }).0;
-            let fits = |((plain, scaled), &divisor): ((&f64, &f64), &f32)| {
-                (plain / scaled - f64::from(divisor)).abs() < 1e-4 * f64::from(divisor)
-            };
+            let fits =
+                |((plain, scaled), &divisor): ((&f64, &f64), &f64)| (plain / scaled - divisor).abs() < 1e-4 * divisor;
             if plain.iter().zip(&scaled).zip(&divisors).all(fits) {
                 return Ok(scaling);
             }
@@ -382,6 +385,27 @@ fn halves_apart(rows: &[u32], head_dim: usize, width: usize) -> Buffer {
         }
     }
     out
+}
+
+/// The bounds (the lower is 1, for only their ratio matters) and the original length that follow from divisors between 1 and the factor:
+/// what is kept of a frequency grows with it along a line.
+fn said_by(plain: &[f64], divisors: &[f64], factor: f64) -> Option<(f32, f32, usize)> {
+    let kept = |divisor: f64| (1.0 / divisor - 1.0 / factor) / (1.0 - 1.0 / factor);
+    let points =
+        plain.iter().zip(divisors).map(|(frequency, &divisor)| (frequency / std::f64::consts::TAU, kept(divisor)));
+    let mut points = points.filter(|(_, kept)| (1e-3..1.0 - 1e-3).contains(kept));
+    let (first, last) = (points.next()?, points.next_back()?);
+    let slope = (first.1 - last.1) / (first.0 - last.0);
+    let width = 1.0 / (slope * first.0 - first.1);
+    let length = (slope * width).round();
+    let is_sound = width.is_finite() && width > 0.0 && (1.0..1e9).contains(&length);
+    is_sound.then(|| (1.0, rounded(1.0 + width) as f32, length as usize))
+}
+
+/// The nearest quarter where it is near.
+fn rounded(number: f64) -> f64 {
+    let quarter = (number * 4.0).round() / 4.0;
+    if (quarter - number).abs() < 2e-3 * number { quarter } else { number }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::export::{
     SaveOptions, TensorRef, commit_model, read_weights, stage_model,
 };
 use crate::lora::ADAPTER_CONFIG_FILE;
-use crate::side::{ADDED_TOKENS_FILE, ADDED_TOKENS_KEY, ROLES, SideFiles};
+use crate::side::{ADDED_TOKENS_FILE, ADDED_TOKENS_KEY, ROLES, SideFiles, further_roles};
 use crate::tokenizer::{
     SPECIAL_TOKENS_FILE, SpecialTokens, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, Tokenizer, TokenizerError, added,
 };
@@ -241,7 +241,8 @@ fn read_text(folder: &Path, side: SideFiles, rows: usize, ids: TokenIds) -> Resu
     let begin = if tokenizer.has_documents() { bos } else { tokenizer.begin()? };
     let is_row = |id: &u32| (*id as usize) < rows;
     let special = SpecialTokens { begin: begin.filter(is_row), bos: bos.filter(is_row), end: unique(end, rows) };
-    let tokens = ROLES.iter().filter_map(|name| Some(((*name).to_owned(), role(name)?))).collect();
+    let further = [&settings, &map].into_iter().flat_map(further_roles).map(|(name, _)| name);
+    let tokens = ROLES.into_iter().chain(further).filter_map(|name| Some((name.to_owned(), role(name)?))).collect();
     let chat = ChatTemplates::new(side.templates(folder)?, tokens);
     Ok(Text { tokenizer, special, chat, side })
 }

@@ -13,6 +13,7 @@ use crate::chat::{ChatTemplates, DEFAULT_TEMPLATE};
 use crate::export::{
     BYTE_ORDER_MARK, CHAT_TEMPLATE_FILE, CONFIG_FILE, ExportError, GENERATION_CONFIG_FILE, read_file, read_json,
 };
+use crate::lora::ADAPTER_CONFIG_FILE;
 use crate::tokenizer::{SPECIAL_TOKENS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
 
 /// File name in which older folders keep tokens that were added to a vocabulary: an object of texts and ids.
@@ -30,8 +31,12 @@ const KEY_BYTES: usize = 160;
 /// Further templates at most.
 const MORE_TEMPLATES_MAX: usize = 64;
 
-/// Files that are carried along, whatever is in them.
-const CARRIED: [&str; 17] = [
+/// Files beside those of the tokenizer are carried up to so many, and up to this size together.
+const OTHERS_MAX: usize = 256;
+const OTHERS_BYTES_MAX: usize = 64 << 20;
+
+/// Files that are carried along in any case and whatever is in them; these names are known to be those of a model.
+const CARRIED: [&str; 26] = [
     TOKENIZER_FILE,
     TOKENIZER_CONFIG_FILE,
     SPECIAL_TOKENS_FILE,
@@ -43,12 +48,54 @@ const CARRIED: [&str; 17] = [
     "vocab.json",
     "merges.txt",
     "chat_template.json",
+    "vocab.txt",
+    "sentencepiece.bpe.model",
+    "preprocessor_config.json",
+    "processor_config.json",
     "LICENSE",
     "LICENSE.txt",
     "LICENSE.md",
+    "LICENCE",
+    "LICENCE.txt",
+    "LICENCE.md",
     "NOTICE",
     "NOTICE.txt",
     "USE_POLICY.md",
+    "README.md",
+    ".gitattributes",
+];
+
+/// Endings of files that hold weights, say where they are, or say what they are: they are not true of what training makes.
+const OF_WEIGHTS: [&str; 18] = [
+    ".safetensors",
+    ".index.json",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".h5",
+    ".msgpack",
+    ".onnx",
+    ".onnx_data",
+    ".gguf",
+    ".npz",
+    ".pkl",
+    ".tflite",
+    ".mlmodel",
+    ".tmp",
+    ".lock",
+    ".state",
+];
+/// Names of such files, those of adapters and of what is published of a run here among them.
+const NOT_CARRIED: [&str; 8] = [
+    CONFIG_FILE,
+    ADAPTER_CONFIG_FILE,
+    "quantize_config.json",
+    "trainer_state.json",
+    "params.json",
+    "sip.json",
+    "manifest.sip",
+    ".DS_Store",
 ];
 
 /// The roles of special tokens in files, which are also what chat templates call them.
@@ -56,6 +103,19 @@ pub(crate) const ROLES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 /// Further special tokens in files: lists, or objects of names and tokens.
 pub(crate) const MORE_SPECIAL: [&str; 2] = ["additional_special_tokens", "extra_special_tokens"];
+
+/// The keys of a file that name special tokens beside [`ROLES`]: any other that ends so, with a text or a token that says that it is one.
+pub(crate) fn further_roles(file: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let is_token = |value: &Value| value.is_string() || value.get("__type").is_some_and(|kind| kind == "AddedToken");
+    let keys = file.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value));
+    keys.filter(move |(key, value)| key.ends_with("_token") && !ROLES.contains(key) && is_token(value))
+}
+
+/// Whether a name may be that of a file that people set beside a model.
+fn is_other(name: &str) -> bool {
+    let small = name.to_ascii_lowercase();
+    !NOT_CARRIED.contains(&name) && !OF_WEIGHTS.iter().any(|ending| small.ends_with(ending))
+}
 
 /// Whether a name is one of a file that is carried along and read by nobody but other tools.
 pub(crate) fn is_carried(name: &str) -> bool {
@@ -85,6 +145,7 @@ impl SideFiles {
                 side.files.insert(name.to_owned(), read_file(&path, limit)?.into());
             }
         }
+        side.read_others(folder);
         let more = fs::read_dir(folder.join(MORE_TEMPLATES_FOLDER)).into_iter().flatten().flatten();
         for entry in more.take(MORE_TEMPLATES_MAX) {
             if let Some(name) = entry.file_name().to_str().filter(|name| name.ends_with(".jinja")) {
@@ -98,6 +159,29 @@ impl SideFiles {
             side.config = Some(config.map_err(|error| ExportError::Format { path, reason: error.to_string() })?);
         }
         Ok(side)
+    }
+
+    /// Reads what else lies in a folder and is small, in the order of the names. What cannot be read is left out: no model depends on it.
+    fn read_others(&mut self, folder: &Path) {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| is_other(name) && !self.files.contains_key(name))
+            .collect();
+        names.sort_unstable();
+        let mut left = OTHERS_BYTES_MAX;
+        for name in names.into_iter().take(OTHERS_MAX) {
+            let path = folder.join(&name);
+            let size = fs::metadata(&path).ok().filter(fs::Metadata::is_file).map(|found| found.len());
+            if size.is_none_or(|size| size > FILE_LIMIT_BYTES.min(left as u64)) {
+                continue;
+            }
+            let Ok(bytes) = sip_json::read_file(&path, left.min(FILE_LIMIT_BYTES as usize)) else { continue };
+            left -= bytes.len();
+            self.files.insert(name, bytes.into());
+        }
     }
 
     /// A side file that a model from elsewhere would have.

@@ -129,3 +129,84 @@ fn of_several_templates_the_one_named_default_is_taken_unless_another_is_named()
     assert!(ChatTemplates::named_in(&serde_json::json!([{ "template": "a" }])).is_err());
     assert!(ChatTemplates::named_in(&serde_json::json!(3)).is_err());
 }
+
+/// What `transformers` 5.24 writes, which runs Jinja 3.1.
+#[test]
+fn methods_filters_and_numbers_are_those_of_python() {
+    for (jinja, expected) in [
+        (
+            "{{ {'é':1}|tojson }}{{ {'é':'🙂\x7f'}|tojson(ensure_ascii=True) }}",
+            r#"{"é": 1}{"\u00e9": "\ud83d\ude42\u007f"}"#,
+        ),
+        ("{{ {'b':1,'a':[2,3]}|tojson(sort_keys=True, separators=(',',':')) }}", r#"{"a":[2,3],"b":1}"#),
+        (
+            "{{ {'b':1,'a':[]}|tojson(indent=2) }}|{{ [1]|tojson(indent='\t') }}",
+            "{\n  \"b\": 1,\n  \"a\": []\n}|[\n\t1\n]",
+        ),
+        ("{{ {'a':1e20,2:0.1,true:none}|tojson(True, none, [';','=']) }}", r#"{"a"=1e+20;"2"=0.1;"true"=null}"#),
+        (
+            "{{ 1e20 }} {{ 1e15 }} {{ 1e16 }} {{ 0.0001 }} {{ 0.00001 }} {{ 1.5e-7 }} {{ 2.0 }}",
+            "1e+20 1000000000000000.0 1e+16 0.0001 1e-05 1.5e-07 2.0",
+        ),
+        (
+            "{{ '%s-%d' % ('a', 3) }}{{ '%05.2f' % 3.14159 }}{{ \"%s\" % messages[0].role }}{{ 7 % 4 }}",
+            "a-303.14system3",
+        ),
+        ("{% set x = '%s' % ('%s' % messages|length) ~ '%' %}{{ x }}{{ '100%' }}", "2%100%"),
+        ("{% raw %}{{ '%s' % 1 }}{% endraw %}{# '%s' % 1 #}", "{{ '%s' % 1 }}"),
+        (
+            "{{ '7'.zfill(3) }}{{ '-7'.zfill(4) }}{{ 'a'.ljust(3) }}|{{ 'a'.rjust(3, '*') }}|{{ 'ab'.center(5, '-') }}",
+            "007-007a  |**a|--ab-",
+        ),
+        (
+            "{{ 'a,b,c'.rsplit(',', 1) }}{{ 'a  b c '.split() }}{{ ' a b c '.split(maxsplit=1) }}{{ ' a b c '.rsplit(none, 1) }}",
+            "['a,b', 'c']['a', 'b', 'c']['a', 'b c '][' a b', 'c']",
+        ),
+        (
+            "{{ 'a=b=c'.partition('=') }}{{ 'a=b=c'.rpartition('=') }}{{ 'a'.rpartition('=') }}",
+            "('a', '=', 'b=c')('a=b', '=', 'c')('', '', 'a')",
+        ),
+        ("{{ 'abc'.removeprefix('a') }}{{ 'abc'.removesuffix('bc') }}{{ 'abc'.removeprefix('x') }}", "bcaabc"),
+        (
+            "{{ 'abcab'.find('b', 2) }}{{ 'abc'.index('c') }}{{ 'abcab'.rindex('a') }}{{ 'éaé'.rfind('é') }}{{ 'aXa'.count('a', 1) }}",
+            "42321",
+        ),
+        ("{{ [1,2,3].index(2) }}{{ [1,2,1].count(1) }}{{ (1,2).index(1) }}", "120"),
+        (
+            "{{ \"they're\".title() }} {{ \"they're\"|title }} {{ 'aB'.swapcase() }} {{ 'Ab'.casefold() }}",
+            "They'Re They're Ab ab",
+        ),
+        (
+            "{{ 'a\r\nb\\u2028c\n'.splitlines() }}{{ 'a\nb'.splitlines(true)|length }}{{ 'a\tb'.expandtabs(4) }}",
+            "['a', 'b', 'c']2a   b",
+        ),
+        (
+            "{{ 'abc'.startswith('b', 1) }}{{ 'abc'.endswith('b', 0, 2) }}{{ '12'.isdecimal() }}{{ 'Ab'.istitle() }}",
+            "TrueTrueTrueTrue",
+        ),
+        (
+            "{{ 'hello world foo'|truncate(9) }}|{{ 'hello world foo'|truncate(9, true, '…', 0) }}|{{ 'ab'|truncate(1) if false }}",
+            "hello...|hello wo…|",
+        ),
+        (
+            "{{ 'a b'|wordcount }}{{ 'x'|center(4) }}|{{ 'a b/é?'|urlencode }} {{ {'a b':'c&'}|urlencode }}",
+            "2 x  |a%20b/%C3%A9%3F a+b=c%26",
+        ),
+        ("{{ messages[0]|attr('role') }}{{ messages[0]['role'] }}", "system"),
+    ] {
+        let messages = talk(&[(Role::System, "Be brief."), (Role::User, "a")]);
+        assert_eq!(template(jinja).render(&messages, false).as_deref(), Ok(expected), "{jinja}");
+    }
+    for (jinja, words) in [
+        ("{{ 'a'.ljust(9999999999) }}", "fuel"),
+        ("{{ '{:99999999}'.format('a') }}", "too wide"),
+        ("{{ '%99999999999d' % 1 }}", "cannot be run"),
+        ("{{ missing|tojson }}", "not defined"),
+        ("{{ 1|tojson(unheard_of=1) }}", "unheard_of"),
+        ("{{ 'a'.index('b') }}", "not in the text"),
+        ("{{ [1].append(2) }}", "append"),
+    ] {
+        let said = template(jinja).render(&[], false).unwrap_err().to_string();
+        assert!(said.contains(words), "{jinja}: {said}");
+    }
+}

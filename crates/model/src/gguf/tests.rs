@@ -229,16 +229,40 @@ fn rope_scaling_is_read_from_the_metadata_or_from_the_divisors_of_llama_3() {
     parts.set("llama.rope.scaling.type", TEXT, text("longrope"));
     assert!(parts.refusal().contains("llama.rope.scaling.type is longrope"));
 
-    let mut parts = model();
-    let scaling =
-        RopeScaling::Llama3 { factor: 32.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_seq_len: 8192 };
-    parts.set("llama.rope.freq_base", F32_KIND, 500_000f32.to_le_bytes());
-    let plain = LlamaConfig { rope_theta: 500_000.0, ..config() };
-    let scaled = LlamaConfig { rope_scaling: Some(scaling), ..plain.clone() };
-    let (plain, scaled) = (rotary_frequencies(&plain).0, rotary_frequencies(&scaled).0);
-    let divisors = plain.iter().zip(&scaled).flat_map(|(plain, scaled)| ((plain / scaled) as f32).to_le_bytes());
-    parts.tensors.push((ROPE_FACTORS.to_owned(), vec![4], 0, divisors.collect()));
-    assert_eq!(parts.open().unwrap().config.rope_scaling, Some(scaling));
+    let of = |factor, high_freq_factor, original_max_seq_len| RopeScaling::Llama3 {
+        factor,
+        low_freq_factor: 1.0,
+        high_freq_factor,
+        original_max_seq_len,
+    };
+    let divided = |scaling: RopeScaling, theta: f32| {
+        let plain = LlamaConfig { rope_theta: theta, ..config() };
+        let scaled = LlamaConfig { rope_scaling: Some(scaling), ..plain.clone() };
+        let frequencies = rotary_frequencies(&plain).0.into_iter().zip(rotary_frequencies(&scaled).0);
+        frequencies.map(|(plain, scaled)| plain / scaled).collect::<Vec<f64>>()
+    };
+    let with = |scaling: RopeScaling, theta: f32| {
+        let mut parts = model();
+        parts.set("llama.rope.freq_base", F32_KIND, theta.to_le_bytes());
+        let bytes = divided(scaling, theta).into_iter().flat_map(|divisor| (divisor as f32).to_le_bytes()).collect();
+        parts.tensors.push((ROPE_FACTORS.to_owned(), vec![4], 0, bytes));
+        parts
+    };
+    let scaling = of(32.0, 4.0, 8192);
+    assert_eq!(with(scaling, 500_000.0).open().unwrap().config.rope_scaling, Some(scaling));
+    // Of other models: the same divisors, whatever numbers they follow from.
+    for (scaling, theta) in [
+        (of(8.0, 4.0, 64), 1e4),
+        (of(5.0, 3.0, 100), 500_000.0),
+        (of(6.0, 20.0, 100), 300.0),
+        (of(64.0, 4.0, 1 << 17), 1e6),
+    ] {
+        let found = with(scaling, theta).open().unwrap().config.rope_scaling.unwrap();
+        for (found, expected) in divided(found, theta).into_iter().zip(divided(scaling, theta)) {
+            assert!((found - expected).abs() < 1e-4 * expected, "{scaling:?}: {found}, expected {expected}");
+        }
+    }
+    let mut parts = with(scaling, 500_000.0);
     parts.tensor(ROPE_FACTORS).3[..4].copy_from_slice(&1.5f32.to_le_bytes());
     assert!(parts.refusal().contains("rope scaling of Llama 3.1"));
 }

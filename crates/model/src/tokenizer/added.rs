@@ -1,5 +1,5 @@
 //! Tokens that were added to a vocabulary, wherever tools write them: in `tokenizer.json` itself, in `tokenizer_config.json`
-//! (`added_tokens_decoder`), in `added_tokens.json`, and as special tokens that are named by their role.
+//! (`added_tokens_decoder`), in `added_tokens.json`, and as special tokens that are named by their role or by any other `*_token`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
@@ -11,7 +11,7 @@ use tokenizers::{AddedToken, NormalizedString, Normalizer};
 use super::TokenizerError;
 use super::file::Inner;
 use super::foreign::check_added;
-use crate::side::{ADDED_TOKENS_KEY, MORE_SPECIAL, ROLES};
+use crate::side::{ADDED_TOKENS_KEY, MORE_SPECIAL, ROLES, further_roles};
 
 /// Memory of an added token beside its text and the automaton: the library keeps it in six places.
 pub(super) const TOKEN_BYTES: usize = 640;
@@ -84,16 +84,22 @@ pub(crate) fn beside(
             add(Some(plain(text, false).normalized(false)), number, "added_tokens.json");
         }
     }
-    for (file, value) in [("tokenizer_config.json", config), ("special_tokens_map.json", special)] {
+    // In the order in which `transformers` gives ids: the roles, what has another name, and lists.
+    let files = [("tokenizer_config.json", config), ("special_tokens_map.json", special)];
+    for (file, value) in files {
         for role in ROLES {
             add(token_of(value.get(role).unwrap_or(&Value::Null), true), None, file);
         }
-        for list in MORE_SPECIAL {
-            match value.get(list) {
-                Some(Value::Array(tokens)) => tokens.iter().for_each(|token| add(token_of(token, true), None, file)),
-                Some(Value::Object(named)) => named.values().for_each(|token| add(token_of(token, true), None, file)),
-                _ => {}
-            }
+    }
+    for (file, value) in files {
+        further_roles(value).for_each(|(_, token)| add(token_of(token, true), None, file));
+        for named in MORE_SPECIAL.iter().filter_map(|list| value.get(list)?.as_object()) {
+            named.values().for_each(|token| add(token_of(token, true), None, file));
+        }
+    }
+    for (file, value) in files {
+        for list in MORE_SPECIAL.iter().filter_map(|list| value.get(list)?.as_array()) {
+            list.iter().for_each(|token| add(token_of(token, true), None, file));
         }
     }
     found.sort_by_key(|beside| beside.id.unwrap_or(u32::MAX));

@@ -91,6 +91,14 @@ fn added_tokens_are_found_in_whichever_file_a_tool_wrote_them() {
         ("tokenizer_config.json", "additional_special_tokens", json!(["<|tool|>"])),
         ("tokenizer_config.json", "extra_special_tokens", json!({ "tool": "<|tool|>" })),
         ("special_tokens_map.json", "additional_special_tokens", json!([token])),
+        // Any other name that ends so, with a text, or a token that says that it is one.
+        ("tokenizer_config.json", "image_token", "<|tool|>".into()),
+        (
+            "tokenizer_config.json",
+            "tool_token",
+            json!({ "__type": "AddedToken", "content": "<|tool|>", "lstrip": false }),
+        ),
+        ("special_tokens_map.json", "boi_token", "<|tool|>".into()),
     ] {
         let folder = folder();
         if !folder.path().join(name).exists() {
@@ -106,6 +114,19 @@ fn added_tokens_are_found_in_whichever_file_a_tool_wrote_them() {
         assert_eq!(open(copy.path()).tokenizer.encode("x<|tool|>y").unwrap(), ids, "{name} {key}");
     }
     let folder = folder();
+    for value in [json!(true), json!(257), json!(null), json!({ "content": "<|tool|>" }), json!(["<|tool|>"])] {
+        set(folder.path(), "tokenizer_config.json", "image_token", value);
+        assert!(open(folder.path()).tokenizer.encode("<|tool|>").unwrap().len() > 1);
+    }
+    // Ids follow the roles, other names, and lists.
+    set(folder.path(), "tokenizer_config.json", "additional_special_tokens", json!(["<|list|>"]));
+    set(folder.path(), "tokenizer_config.json", "image_token", "<|image|>".into());
+    set(folder.path(), "tokenizer_config.json", "chat_template", "{{ image_token }}".into());
+    let model = open(folder.path());
+    assert_eq!(model.tokenizer.encode("<|image|><|list|>").unwrap(), [257, 258]);
+    let text = model.chat.get(None).unwrap().render(&[Message::new(Role::User, "a")], true).unwrap();
+    assert_eq!(text, "<|image|>");
+    let folder = self::folder();
     set(folder.path(), "tokenizer_config.json", "added_tokens_decoder", json!({ "259": token }));
     assert!(refused(folder.path()).contains("says that <|tool|> has id 259, but in this vocabulary it has id 257"));
 }
@@ -185,9 +206,38 @@ fn what_training_does_not_change_survives_a_save() {
     }
     fs::create_dir(path.join("additional_chat_templates")).unwrap();
     fs::write(path.join("additional_chat_templates/tool_use.jinja"), "tools").unwrap();
-    for name in ["LICENSE", "merges.txt", "tokenizer.model"] {
+    let carried = [
+        "LICENSE",
+        "LICENCE",
+        "Notice",
+        "merges.txt",
+        "tokenizer.model",
+        "vocab.txt",
+        "sentencepiece.bpe.model",
+        "README.md",
+        "processor_config.json",
+        "modeling_own.py",
+        ".gitattributes",
+        "a note of ours",
+        "chat_template.json5",
+    ];
+    let left = [
+        "pytorch_model.bin",
+        "pytorch_model.bin.index.json",
+        "model.gguf",
+        "adapter_config.json",
+        "training_args.bin",
+        "sip.json",
+        "manifest.sip",
+        "base.state",
+        "flax_model.msgpack",
+        "consolidated.00.pth",
+    ];
+    for name in carried.iter().chain(&left) {
         fs::write(path.join(name), name).unwrap();
     }
+    fs::create_dir(path.join("figures")).unwrap();
+    fs::File::create(path.join("large.dat")).unwrap().set_len((16 << 20) + 1).unwrap();
     let mut model = open(path);
     model.weights[0][0] = 1f32.to_bits();
     let copy = tempfile::tempdir().unwrap();
@@ -199,12 +249,15 @@ fn what_training_does_not_change_survives_a_save() {
         "tokenizer.json",
         "tokenizer_config.json",
         "generation_config.json",
-        "LICENSE",
-        "merges.txt",
-        "tokenizer.model",
         "additional_chat_templates/tool_use.jinja",
-    ] {
+    ]
+    .into_iter()
+    .chain(carried)
+    {
         assert_eq!(fs::read(path.join(name)).unwrap(), fs::read(copy.path().join(name)).unwrap(), "{name}");
+    }
+    for name in left.into_iter().chain(["figures", "large.dat"]) {
+        assert!(!copy.path().join(name).exists(), "{name}");
     }
     let (mut before, after) = (read(path, "config.json"), read(copy.path(), "config.json"));
     before["torch_dtype"] = "float32".into();
@@ -375,6 +428,18 @@ fn adapters_of_peft_are_merged_into_their_model() {
     let norm = ("base_model.model.model.norm.weight", vec![8], vec![0.25; 8]);
     adapter(&path, &json!({}), &[norm]);
     assert_eq!(open(&path).weights[10].to_f32(), [0.25; 8]);
+    // An output layer with its own weights below its adapter, as peft saves it.
+    let rows = config().vocab_size;
+    let name = |end: &str| format!("base_model.model.lm_head.{end}");
+    let names = [name("base_layer.weight"), name("lora_A.weight"), name("lora_B.weight")];
+    let head = [
+        (&*names[0], vec![rows, 8], vec![0.5; rows * 8]),
+        (&*names[1], vec![2, 8], vec![0.25; 16]),
+        (&*names[2], vec![rows, 2], vec![0.125; rows * 2]),
+    ];
+    adapter(&path, &json!({ "target_modules": ["q_proj", "lm_head"] }), &head);
+    let last = open(&path).weights.pop().unwrap();
+    close(&last, &vec![0.5 + 3.0 * 2.0 * 0.125 * 0.25; rows * 8]);
 }
 
 #[test]
