@@ -2,8 +2,8 @@
 
 use crate::Features;
 use crate::execution::{Execution, Simulation, signatures};
-use crate::nonce;
 use crate::snapshot::State;
+use crate::{nonce, precompiles};
 use litesvm::LiteSVM;
 use litesvm::types::TransactionMetadata;
 use sha2::{Digest, Sha256};
@@ -136,6 +136,7 @@ impl Embedded {
             .with_transaction_history(0);
         // A program is usable from the slot that it is loaded in.
         vm.set_sysvar(&Clock::default());
+        precompiles::add(&mut vm).map_err(refused)?;
         let mut vm = vm.with_default_programs();
         vm.add_program(program_id, program_elf).map_err(refused)?;
         if let (Some(authority), Some(mut code)) = (upgrade_authority, vm.get_account(&program_data(&program_id))) {
@@ -208,13 +209,14 @@ impl Embedded {
             // No program's account: nothing to refuse.
             let _ = account.map(|account| self.vm.set_account(used.address, account.into()));
         }
-        let TransactionMetadata { signature, logs, inner_instructions, compute_units_consumed, return_data, fee } =
+        let TransactionMetadata { signature, mut logs, inner_instructions, compute_units_consumed, return_data, fee } =
             meta;
+        let hushed = precompiles::hush(&mut logs);
         let execution = Execution {
             signature,
             result,
             executed: true,
-            compute_units: compute_units_consumed,
+            compute_units: compute_units_consumed.saturating_sub(hushed),
             logs,
             inner_instructions,
             return_data: (!return_data.data.is_empty()).then_some((return_data.program_id, return_data.data)),
@@ -240,13 +242,14 @@ impl Embedded {
         let before: Vec<_> = addresses.iter().map(|address| self.shared_account(address)).collect();
         let tables = transaction.message.address_table_lookups().map_or(0, <[_]>::len);
         let loaded_bytes = self.loaded_bytes(&before, tables);
-        let (result, meta, after) = match self.vm.simulate_transaction(transaction) {
+        let (result, mut meta, after) = match self.vm.simulate_transaction(transaction) {
             Ok(info) => (Ok(()), info.meta, info.post_accounts),
             Err(failed) => (Err(failed.err), failed.meta, Vec::new()),
         };
+        let hushed = precompiles::hush(&mut meta.logs);
         Simulation {
             result,
-            compute_units: meta.compute_units_consumed,
+            compute_units: meta.compute_units_consumed.saturating_sub(hushed),
             logs: meta.logs,
             inner_instructions: meta.inner_instructions,
             return_data: (!meta.return_data.data.is_empty())
