@@ -180,6 +180,20 @@ impl Embedded {
             .map_err(|error| LedgerError::Program { program_id, reason: error.to_string() })
     }
 
+    /// Puts programs of another genesis in the place of those that the virtual machine brings along, each with the account of its code.
+    ///
+    /// # Errors
+    /// [`LedgerError::Program`] where the loader refuses one.
+    pub fn set_programs(&mut self, mut accounts: Vec<(Address, Account)>) -> Result<(), LedgerError> {
+        // A program is loaded from its code, which has to be there.
+        accounts.sort_by_key(|(_, account)| account.executable);
+        for (program_id, account) in accounts {
+            let set = self.vm.set_account(program_id, account);
+            set.map_err(|error| LedgerError::Program { program_id, reason: error.to_string() })?;
+        }
+        Ok(())
+    }
+
     /// Executes a transaction that someone has signed.
     ///
     /// Its signatures are verified. Its block hash is not: which block hashes are recent, and whether the transaction has been
@@ -193,6 +207,8 @@ impl Embedded {
             addresses.iter().map(|address| vm.accounts_db().get_account(address)).collect()
         };
         let before = shared(&self.vm);
+        let tables = transaction.message.address_table_lookups().map_or(0, <[_]>::len);
+        let loaded_bytes = self.loaded_bytes(&before, tables);
         let nonce = nonce::used(&transaction.message, |address| self.shared_account(address));
         let (result, meta) = match self.vm.send_transaction(transaction) {
             Ok(meta) => (Ok(()), meta),
@@ -227,6 +243,7 @@ impl Embedded {
             before,
             addresses,
             loaded,
+            loaded_bytes,
         };
         self.record(&execution);
         execution
@@ -261,6 +278,13 @@ impl Embedded {
             before,
             loaded_bytes,
         }
+    }
+
+    /// A simulation that does not begin for a reason that the caller knows, with the accounts that it names.
+    pub fn unbegun(&self, message: &VersionedMessage, error: solana_transaction_error::TransactionError) -> Simulation {
+        let (addresses, loaded) = self.addresses(message);
+        let before = addresses.iter().map(|address| self.shared_account(address)).collect();
+        Simulation { addresses, loaded, before, ..Simulation::refused(error) }
     }
 
     /// Bytes that a transaction loads: of each account, of the code of programs that can be upgraded, and of lookup tables.
