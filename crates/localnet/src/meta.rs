@@ -93,7 +93,8 @@ pub(crate) fn fee(simulation: &Simulation) -> Option<u64> {
 
 /// Bytes that a simulated transaction loads.
 pub(crate) fn loaded_bytes(simulation: &Simulation) -> u64 {
-    if is_unbegun(simulation) { 0 } else { simulation.loaded_bytes }
+    let is_too_much = simulation.result == Err(TransactionError::MaxLoadedAccountsDataSizeExceeded);
+    if is_unbegun(simulation) || is_too_much { 0 } else { simulation.loaded_bytes }
 }
 
 /// What a simulation tells, but for what its caller asks for beside it.

@@ -16,6 +16,7 @@ use solana_address::Address;
 use solana_hash::Hash;
 use solana_message::compiled_instruction::CompiledInstruction;
 use solana_message::v0::LoadedAddresses;
+use solana_message::v1::{MAX_TRANSACTION_SIZE, V1_PREFIX};
 use solana_message::{AccountKeys, VersionedMessage};
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
@@ -29,13 +30,16 @@ const MAX_SIGNATURES: u64 = 1_000;
 
 /// Bytes in base58 or base64 that no transaction exceeds.
 fn decode(text: &str, encoding: Option<&str>, default: &str) -> Result<Vec<u8>, RpcError> {
-    let too_large = |bytes: usize| {
-        let message = format!("transaction too large: {bytes} bytes (max: {MAX_TRANSACTION_BYTES} bytes)");
-        RpcError::invalid(message)
+    let too_large = |bytes: usize, most: usize| {
+        RpcError::invalid(format!("transaction too large: {bytes} bytes (max: {most} bytes)"))
     };
     // Both encodings take more characters than bytes; base58 takes time that grows with the square.
-    if text.len() > 2 * MAX_TRANSACTION_BYTES {
-        return Err(too_large(text.len()));
+    let most_characters = match encoding.unwrap_or(default) {
+        "base64" => 2 * MAX_TRANSACTION_SIZE,
+        _ => 2 * MAX_TRANSACTION_BYTES,
+    };
+    if text.len() > most_characters {
+        return Err(too_large(text.len(), most_characters));
     }
     let bytes = match encoding.unwrap_or(default) {
         "base58" => bs58::decode(text).into_vec().map_err(|error| format!("invalid base58 encoding: {error}")),
@@ -43,7 +47,8 @@ fn decode(text: &str, encoding: Option<&str>, default: &str) -> Result<Vec<u8>, 
         other => Err(format!("unsupported encoding: {other}. Supported encodings: base58, base64")),
     };
     let bytes = bytes.map_err(RpcError::invalid)?;
-    if bytes.len() > MAX_TRANSACTION_BYTES { Err(too_large(bytes.len())) } else { Ok(bytes) }
+    let most = if bytes.first() == Some(&V1_PREFIX) { MAX_TRANSACTION_SIZE } else { MAX_TRANSACTION_BYTES };
+    if bytes.len() > most { Err(too_large(bytes.len(), most)) } else { Ok(bytes) }
 }
 
 fn decode_transaction(params: Params<'_>, options: &Options<'_>) -> Result<(VersionedTransaction, Vec<u8>), RpcError> {
@@ -52,20 +57,12 @@ fn decode_transaction(params: Params<'_>, options: &Options<'_>) -> Result<(Vers
     // What stands after the transaction is not looked at, and not kept.
     let transaction: VersionedTransaction = wincode::deserialize(&wire).map_err(|_| broken())?;
     let wire = wincode::serialize(&transaction).map_err(|_| broken())?;
-    check_message(&transaction.message)?;
     transaction.sanitize().map_err(|error| {
         RpcError::invalid(format!(
             "invalid transaction: Transaction failed to sanitize accounts offsets correctly: {error}"
         ))
     })?;
     Ok((transaction, wire))
-}
-
-fn check_message(message: &VersionedMessage) -> Result<(), RpcError> {
-    match message {
-        VersionedMessage::Legacy(_) | VersionedMessage::V0(_) => Ok(()),
-        VersionedMessage::V1(_) => Err(RpcError::invalid("transactions of version 1 are not supported")),
-    }
 }
 
 pub(super) fn send(shared: &Shared, params: Params<'_>) -> Result<Value, RpcError> {
@@ -216,10 +213,14 @@ impl<'a> Format<'a> {
 
     /// The version of a transaction, where the client knows it.
     fn version(&self, message: &VersionedMessage) -> Result<Value, RpcError> {
-        match message {
-            VersionedMessage::Legacy(_) => Ok(json!("legacy")),
-            VersionedMessage::V0(_) if self.max_version.is_none() => Err(RpcError::unsupported_version(0)),
-            _ => Ok(json!(0)),
+        let version = match message {
+            VersionedMessage::Legacy(_) => return Ok(json!("legacy")),
+            VersionedMessage::V0(_) => 0,
+            VersionedMessage::V1(_) => 1,
+        };
+        match self.max_version.is_some_and(|most| u64::from(version) <= most) {
+            true => Ok(json!(version)),
+            false => Err(RpcError::unsupported_version(version)),
         }
     }
 
@@ -332,6 +333,15 @@ fn message(message: &VersionedMessage, meta: &Value, is_parsed: bool) -> Value {
         });
     }
     written["instructions"] = message.instructions().iter().map(instruction).collect();
+    if let VersionedMessage::V1(message) = message {
+        let config = &message.config;
+        written["transactionConfig"] = json!({
+            "priorityFee": config.priority_fee,
+            "computeUnitLimit": config.compute_unit_limit,
+            "loadedAccountsDataSizeLimit": config.loaded_accounts_data_size_limit,
+            "heapSize": config.heap_size,
+        });
+    }
     if let Some(lookups) = message.address_table_lookups() {
         let lookup = |lookup: &solana_message::v0::MessageAddressTableLookup| {
             json!({
@@ -368,7 +378,6 @@ pub(super) fn fee(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> 
     params.options(1)?;
     let broken = || RpcError::invalid("failed to deserialize solana_message::versions::VersionedMessage");
     let message: VersionedMessage = wincode::deserialize_exact(&bytes).map_err(|_| broken())?;
-    check_message(&message)?;
     message.sanitize().map_err(|error| RpcError::invalid(format!("invalid message: {error}")))?;
     if !chain.is_recent(message.recent_blockhash()) && chain.ledger.durable_nonce(&message).is_none() {
         return Ok(with_context(chain, Value::Null));
