@@ -69,8 +69,12 @@ async function send(payer, instructions) {
 }
 
 // The next message. Kit drops what arrives before someone waits, so this comes before the transaction.
-function next(notifications) {
-    return notifications[Symbol.asyncIterator]().next().then(({ value }) => value);
+async function next(notifications, isWanted = () => true) {
+    const messages = notifications[Symbol.asyncIterator]();
+    for (;;) {
+        const { value } = await messages.next();
+        if (isWanted(value)) return value;
+    }
 }
 
 const [alice, bob, mint] = await Promise.all([generateKeyPairSigner(), generateKeyPairSigner(), generateKeyPairSigner()]);
@@ -95,7 +99,8 @@ await step('accountNotifications of a transfer, and sendAndConfirm', async () =>
     const signature = await send(alice, [getTransferSolInstruction({ source: alice, destination: bob.address, amount: SOL })]);
     assert.equal((await notification).value.lamports, SOL);
     const { value: [status] } = await rpc.getSignatureStatuses([signature]).send();
-    assert.equal(status.confirmationStatus, 'finalized');
+    // A chain with votes finalizes it some seconds later.
+    assert(['confirmed', 'finalized'].includes(status.confirmationStatus));
     const transaction = await rpc
         .getTransaction(signature, { commitment, encoding: 'jsonParsed', maxSupportedTransactionVersion: 0 })
         .send();
@@ -128,8 +133,8 @@ await step('a token is made, minted to an associated account, and read', async (
         await getCreateAssociatedTokenIdempotentInstructionAsync({ payer: alice, owner: bob.address, mint: mint.address }),
         getMintToInstruction({ mint: mint.address, token: ata, mintAuthority: alice, amount: 1_500_000n }),
     ]);
-    assert.equal((await fetchMint(rpc, mint.address)).data.supply, 1_500_000n);
-    assert.equal((await fetchToken(rpc, ata)).data.amount, 1_500_000n);
+    assert.equal((await fetchMint(rpc, mint.address, { commitment })).data.supply, 1_500_000n);
+    assert.equal((await fetchToken(rpc, ata, { commitment })).data.amount, 1_500_000n);
     const { value: balance } = await rpc.getTokenAccountBalance(ata, { commitment }).send();
     assert.equal(balance.uiAmountString, '1.5');
     const { value: owned } = await rpc
@@ -171,13 +176,15 @@ await step('signature, logs, program and slot notifications', async () => {
         rpcSubscriptions.programNotifications(SYSTEM_PROGRAM_ADDRESS, { commitment, encoding: 'base64' }).subscribe(options),
         rpcSubscriptions.slotNotifications().subscribe(options),
     ]);
-    const messages = notifications.map(next);
+    // Others may change accounts of the same program.
+    const isOurs = ({ value }) => [alice.address, bob.address].includes(value.pubkey);
+    const messages = notifications.map((told, index) => (index === 2 ? next(told, isOurs) : next(told)));
     await sendAndConfirm(transaction, { commitment });
     const [status, logs, account, slot] = await Promise.all(messages);
     assert.equal(status.value.err, null);
     assert.equal(logs.value.signature, signature);
-    assert([alice.address, bob.address].includes(account.value.pubkey));
-    assert.equal(slot.slot, slot.parent + 1n);
+    assert(isOurs(account));
+    assert(slot.slot > slot.parent);
 });
 
 stop.abort();

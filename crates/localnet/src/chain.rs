@@ -220,10 +220,21 @@ impl Chain {
     /// What a transaction would do. The virtual machine has `unwrap`s that no transaction should
     /// reach; should one do so, it does here, without harm. So this comes before every execution.
     pub(crate) fn simulate(&self, transaction: VersionedTransaction) -> Result<Simulation, Refusal> {
-        let simulate = || self.ledger.simulate(transaction, false);
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(simulate)).map_err(|_| {
+        let keys = transaction.message.static_account_keys();
+        let is_program_missing = transaction.message.instructions().iter().any(|instruction| {
+            let program = keys.get(usize::from(instruction.program_id_index));
+            program.is_some_and(|program| self.ledger.shared_account(program).is_none())
+        });
+        let simulate = || self.ledger.simulate(transaction.clone(), false);
+        let simulated = std::panic::catch_unwind(std::panic::AssertUnwindSafe(simulate));
+        let mut simulation = simulated.map_err(|_| {
             Refusal::NotWritable("the virtual machine failed on this transaction; nothing was executed".into())
-        })
+        })?;
+        // The virtual machine does not tell the two apart.
+        if simulation.result == Err(TransactionError::InvalidProgramForExecution) && is_program_missing {
+            simulation.result = Err(TransactionError::ProgramAccountNotFound);
+        }
+        Ok(simulation)
     }
 
     /// Executes and logs a transaction. It counts once as many bytes are durable as this returns.
@@ -236,10 +247,10 @@ impl Chain {
         if let Some(reason) = &self.halted {
             return Err(Refusal::NotWritable(reason.clone()));
         }
-        if transaction.sanitize().is_err() || transaction.verify_with_results().contains(&false) {
-            return Err(Refusal::Signature);
-        }
         let refused = |error| Refusal::Simulation(Box::new(Simulation::refused(error)));
+        if transaction.sanitize().is_err() || transaction.verify_with_results().contains(&false) {
+            return Err(if skip_preflight { Refusal::Signature } else { refused(TransactionError::SignatureFailure) });
+        }
         self.admit(&transaction).map_err(refused)?;
         let simulation = self.simulate(transaction.clone())?;
         if !skip_preflight && simulation.result.is_err() {
@@ -252,6 +263,7 @@ impl Chain {
             ))
         })?;
         let memo = meta::memo(&transaction.message);
+        let written_units = meta::written_units(&transaction.message);
         let execution = self.ledger.execute(transaction, wire.len());
         if !execution.executed {
             let error = execution.result.err().unwrap_or(TransactionError::SanitizeFailure);
@@ -260,7 +272,7 @@ impl Chain {
                 ..Simulation::refused(error)
             })));
         }
-        self.record(execution, wire, memo).map_err(|error| {
+        self.record(execution, wire, memo, written_units).map_err(|error| {
             let reason =
                 format!("the local chain's log failed ({error}); it executes nothing more until it is restarted");
             self.halted = Some(reason.clone());
@@ -268,8 +280,14 @@ impl Chain {
         })
     }
 
-    fn record(&mut self, execution: Execution, wire: &[u8], memo: Option<Box<str>>) -> std::io::Result<u64> {
-        let meta = meta::of(&self.ledger, &execution);
+    fn record(
+        &mut self,
+        execution: Execution,
+        wire: &[u8],
+        memo: Option<Box<str>>,
+        written_units: u64,
+    ) -> std::io::Result<u64> {
+        let meta = meta::of(&self.ledger, &execution, written_units);
         let text = meta.to_string();
         let record = Record::Transaction {
             slot: self.ledger.slot(),
@@ -394,7 +412,12 @@ impl Chain {
     }
 
     /// An airdrop as the transaction that it is, and its bytes.
-    pub(crate) fn airdrop(&self, to: &Address, lamports: u64) -> Option<(VersionedTransaction, Vec<u8>)> {
+    pub(crate) fn airdrop(
+        &self,
+        to: &Address,
+        lamports: u64,
+        blockhash: Option<Hash>,
+    ) -> Option<(VersionedTransaction, Vec<u8>)> {
         let faucet = &self.genesis.faucet;
         // Two airdrops of one amount to one address in one slot differ in this, and so in their signatures.
         let limit = 1_000 + (self.history.next() % 100_000) as u32;
@@ -402,7 +425,7 @@ impl Chain {
             ComputeBudgetInstruction::set_compute_unit_limit(limit),
             solana_system_interface::instruction::transfer(&faucet.pubkey(), to, lamports),
         ];
-        let blockhash = self.latest_blockhash().0;
+        let blockhash = blockhash.unwrap_or_else(|| self.latest_blockhash().0);
         let message = Message::new_with_blockhash(&instructions, Some(&faucet.pubkey()), &blockhash);
         let message = VersionedMessage::Legacy(message);
         let signatures = vec![faucet.sign_message(&message.serialize())];

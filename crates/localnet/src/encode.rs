@@ -9,9 +9,13 @@ use sip_svm::Embedded;
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_account_decoder::parse_account_data::{AccountAdditionalDataV3, parse_account_data_v3};
 use solana_address::Address;
+use solana_sdk_ids::{bpf_loader, bpf_loader_deprecated, bpf_loader_upgradeable, loader_v4};
 
 /// Base58 takes time that grows with the square, so only this many bytes are encoded.
 const MAX_BASE58_BYTES: usize = 128;
+
+/// Owners of programs that were deployed.
+const LOADERS: [Address; 4] = [bpf_loader::ID, bpf_loader_deprecated::ID, bpf_loader_upgradeable::ID, loader_v4::ID];
 
 /// How the data of an account is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +72,8 @@ impl AccountFormat {
             "lamports": account.lamports(),
             "owner": account.owner().to_string(),
             "executable": account.executable(),
-            "rentEpoch": account.rent_epoch(),
+            // Programs that were not compiled in are rent-exempt as everything else is.
+            "rentEpoch": if LOADERS.contains(account.owner()) { u64::MAX } else { account.rent_epoch() },
             "space": account.data().len(),
             "data": self.data(ledger, address, account)?,
         }))

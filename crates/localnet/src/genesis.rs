@@ -17,9 +17,8 @@ use solana_signer::Signer;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Programs that the virtual machine does not bring along: the newest for memos, that for configurations, that for features.
-const MORE_PROGRAMS: [Address; 3] = [
-    Address::from_str_const("Memo4c2pN8afCj432Lb7RMVKi9PbQnnW7ewFFaV3oAH"),
+/// Programs that the virtual machine does not bring along: that for configurations, that for features.
+const MORE_PROGRAMS: [Address; 2] = [
     Address::from_str_const("Config1111111111111111111111111111111111111"),
     Address::from_str_const("Feature111111111111111111111111111111111111"),
 ];
@@ -161,6 +160,9 @@ fn begin(
     for (mint, program) in NATIVE_MINTS {
         ledger.set_account(mint, native_mint(program))?;
     }
+    // The programs for tokens and memos, as a test validator has them.
+    let programs = solana_program_binaries::spl_programs(&Rent::default()).into_iter();
+    ledger.set_programs(programs.map(|(address, account)| (address, account.into())).collect())?;
     for program_id in MORE_PROGRAMS {
         let accounts = solana_program_binaries::by_id(&program_id, &Rent::default()).unwrap_or_default();
         // The program, and the account of its code.

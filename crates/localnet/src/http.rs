@@ -16,7 +16,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const MAX_BODY_BYTES: usize = 50 << 10;
 /// A body in chunks may take this much with their sizes.
 const MAX_CHUNKED_BYTES: usize = 8 * MAX_BODY_BYTES;
-const TOO_LARGE: Reject = Reject(413, "the request is too large");
+const TOO_LARGE: Reject = Reject(413, "request body size exceeds allowed maximum");
 
 /// What wallets in a browser need to be told before they may ask.
 const CORS: &str = "access-control-allow-origin: *\r\naccess-control-allow-methods: POST, GET, OPTIONS\r\n\
@@ -113,6 +113,7 @@ impl Response {
 /// What the page of a browser is.
 const HTML: &[u8] = b"text/html";
 const JSON: &[u8] = b"application/json";
+const ANSWER: &str = "application/json; charset=utf-8";
 
 /// What somebody sees who opens the chain in a browser.
 fn page(shared: &Shared) -> String {
@@ -184,20 +185,21 @@ fn converse(stream: &TcpStream, shared: &Shared, place: &Place<'_>) -> io::Resul
             Response::text(415, "Supplied content type is not allowed. Content-Type: application/json is required\n")
         } else if head.is_post {
             match rpc::answer(shared, &body) {
-                Some(body) => Response { status: 200, content_type: "application/json", body, more_headers: "" },
-                None => Response::text(204, ""),
+                Some(body) => Response { status: 200, content_type: ANSWER, body, more_headers: "" },
+                // Nobody waits for an answer.
+                None => Response { status: 200, content_type: ANSWER, body: String::new(), more_headers: "" },
             }
         } else if head.is_options {
             Response {
                 more_headers: if shared.allow_web_pages { CORS_ELSEWHERE } else { "" },
-                ..Response::text(204, "")
+                ..Response::text(200, "")
             }
         } else if head.is_health {
             Response::text(200, "ok")
         } else if head.wants_page {
             Response { status: 200, content_type: "text/html; charset=utf-8", body: page(shared), more_headers: "" }
         } else {
-            Response::text(405, "this is a Solana JSON-RPC endpoint: POST to it")
+            Response::text(405, "Used HTTP Method is not allowed. POST or OPTIONS is required\n")
         };
         let keep_alive = head.keep_alive && !shared.is_stopping();
         write(stream, &response, keep_alive, Instant::now() + shared.limits.transfer_timeout)?;
@@ -378,7 +380,6 @@ fn write(stream: &TcpStream, response: &Response, keep_alive: bool, deadline: In
     let Response { status, content_type, body, more_headers } = response;
     let reason = match status {
         200 => "OK",
-        204 => "No Content",
         400 => "Bad Request",
         403 => "Forbidden",
         405 => "Method Not Allowed",
@@ -390,11 +391,7 @@ fn write(stream: &TcpStream, response: &Response, keep_alive: bool, deadline: In
         _ => "Service Unavailable",
     };
     let connection = if keep_alive { "keep-alive" } else { "close" };
-    // An answer without content has no length either.
-    let content = match status {
-        204 => String::new(),
-        _ => format!("content-type: {content_type}\r\ncontent-length: {}\r\n", body.len()),
-    };
+    let content = format!("content-type: {content_type}\r\ncontent-length: {}\r\n", body.len());
     let mut message =
         format!("HTTP/1.1 {status} {reason}\r\n{content}{CORS}{more_headers}connection: {connection}\r\n\r\n");
     message.push_str(body);

@@ -25,11 +25,13 @@
 //!
 //! # Differences from a validator
 //!
+//! `interop/questions` has 601 questions, the answers of Agave's test validator, and the reasons of those that differ; the page for clients
+//! (`docs/clients.md`) has the same reasons. The greatest:
+//!
 //! - A transaction that cannot enter a block (bad signature, old block hash) is refused at once, with `skipPreflight` too, where a
 //!   validator would drop it without a word.
 //! - There are no votes, no rewards, no rent. `getBlock` knows the last 512 slots; transactions are known as long as the history limit says.
-//! - Transactions have no version or version 0. Fees of others are told as 0, costs in units are not told, the system variable of recent
-//!   block hashes has one entry, and an empty batch is an error.
+//! - Fees of others are told as 0, and the system variable of recent block hashes has one entry.
 //! - Pages of this machine (`http://localhost:…`) and extensions of browsers, such as wallets, may speak to the chain; other web
 //!   pages only where [`Config::allow_web_pages`] says so. An answer has at most 64 MB.
 

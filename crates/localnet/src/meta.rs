@@ -9,10 +9,11 @@ use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 use solana_message::VersionedMessage;
 use solana_message::inner_instruction::InnerInstructionsList;
+use solana_sdk_ids::{ed25519_program, secp256k1_program, secp256r1_program};
 use solana_transaction_error::TransactionError;
 
-/// The meta of an executed transaction.
-pub(crate) fn of(ledger: &Embedded, execution: &Execution) -> Value {
+/// The meta of an executed transaction, of which `written_units` are what [`written_units`] says.
+pub(crate) fn of(ledger: &Embedded, execution: &Execution, written_units: u64) -> Value {
     let error = execution.result.as_ref().err().map(error);
     let mut meta = json!({
         "err": error,
@@ -27,11 +28,73 @@ pub(crate) fn of(ledger: &Embedded, execution: &Execution) -> Value {
         "rewards": [],
         "loadedAddresses": loaded_addresses(&execution.addresses, execution.loaded),
         "computeUnitsConsumed": execution.compute_units,
+        "costUnits": written_units + execution.compute_units + execution.loaded_bytes.div_ceil(PAGE_BYTES) * PAGE_UNITS,
     });
     if execution.return_data.is_some() {
         meta["returnData"] = return_data(execution.return_data.as_ref());
     }
     meta
+}
+
+/// What a block's room is counted in, by Agave's cost model: units of a signature, and of one that an instruction checks.
+const SIGNATURE_UNITS: u64 = 720;
+const CHECKED_SIGNATURE_UNITS: [(Address, u64); 3] =
+    [(ed25519_program::ID, 2_400), (secp256k1_program::ID, 6_690), (secp256r1_program::ID, 4_800)];
+/// Units of an account that may be written to, and how many bytes of instructions' data make one.
+const WRITABLE_UNITS: u64 = 300;
+const DATA_BYTES_PER_UNIT: u64 = 4;
+/// Units of a page of what a transaction loads.
+const PAGE_BYTES: u64 = 32 << 10;
+const PAGE_UNITS: u64 = 8;
+
+/// The part of a transaction's cost that is written in it: signatures, writable accounts, and data.
+pub(crate) fn written_units(message: &VersionedMessage) -> u64 {
+    let (header, keys) = (message.header(), message.static_account_keys());
+    let signers = u64::from(header.num_required_signatures);
+    let readonly = u64::from(header.num_readonly_signed_accounts) + u64::from(header.num_readonly_unsigned_accounts);
+    let looked_up: usize =
+        message.address_table_lookups().unwrap_or(&[]).iter().map(|table| table.writable_indexes.len()).sum();
+    let writable = (keys.len() as u64).saturating_sub(readonly) + looked_up as u64;
+    let mut units = signers * SIGNATURE_UNITS + writable * WRITABLE_UNITS;
+    let mut data_bytes = 0;
+    for instruction in message.instructions() {
+        data_bytes += instruction.data.len() as u64;
+        let program = keys.get(usize::from(instruction.program_id_index));
+        let checked = CHECKED_SIGNATURE_UNITS.iter().find(|(checking, _)| program == Some(checking));
+        if let (Some((_, each)), Some(count)) = (checked, instruction.data.first()) {
+            units += each * u64::from(*count);
+        }
+    }
+    units + data_bytes / DATA_BYTES_PER_UNIT
+}
+
+/// Errors of transactions that never begin: nobody pays for them, and they load nothing.
+fn is_unbegun(simulation: &Simulation) -> bool {
+    use TransactionError::{
+        AccountNotFound, AlreadyProcessed, BlockhashNotFound, InsufficientFundsForFee, InvalidAccountForFee,
+        SanitizeFailure, SignatureFailure,
+    };
+    matches!(
+        simulation.result,
+        Err(AccountNotFound
+            | AlreadyProcessed
+            | BlockhashNotFound
+            | InsufficientFundsForFee
+            | InvalidAccountForFee
+            | SanitizeFailure
+            | SignatureFailure)
+    )
+}
+
+/// What the payer of a simulated transaction would pay, if anything.
+pub(crate) fn fee(simulation: &Simulation) -> Option<u64> {
+    (!is_unbegun(simulation)).then_some(simulation.fee_lamports)
+}
+
+/// Bytes that a simulated transaction loads.
+pub(crate) fn loaded_bytes(simulation: &Simulation) -> u64 {
+    let is_too_much = simulation.result == Err(TransactionError::MaxLoadedAccountsDataSizeExceeded);
+    if is_unbegun(simulation) || is_too_much { 0 } else { simulation.loaded_bytes }
 }
 
 /// What a simulation tells, but for what its caller asks for beside it.
@@ -42,8 +105,8 @@ pub(crate) fn of_simulation(ledger: &Embedded, simulation: &Simulation) -> Value
         "logs": simulation.logs,
         "unitsConsumed": simulation.compute_units,
         "returnData": return_data(simulation.return_data.as_ref()),
-        "fee": simulation.fee_lamports,
-        "loadedAccountsDataSize": simulation.loaded_bytes,
+        "fee": fee(simulation),
+        "loadedAccountsDataSize": loaded_bytes(simulation),
         "loadedAddresses": loaded_addresses(addresses, simulation.loaded),
         "preBalances": null,
         "postBalances": null,
@@ -63,6 +126,7 @@ pub(crate) fn of_simulation(ledger: &Embedded, simulation: &Simulation) -> Value
     let mut lamports = balances(&after);
     // One that fails pays its fee, and changes nothing else.
     if simulation.result.is_err()
+        && !is_unbegun(simulation)
         && let Some(payer) = lamports.first_mut()
     {
         *payer = payer.saturating_sub(simulation.fee_lamports);

@@ -2,8 +2,8 @@
 
 use crate::Features;
 use crate::execution::{Execution, Simulation, signatures};
-use crate::nonce;
 use crate::snapshot::State;
+use crate::{nonce, precompiles};
 use litesvm::LiteSVM;
 use litesvm::types::TransactionMetadata;
 use sha2::{Digest, Sha256};
@@ -136,6 +136,7 @@ impl Embedded {
             .with_transaction_history(0);
         // A program is usable from the slot that it is loaded in.
         vm.set_sysvar(&Clock::default());
+        precompiles::add(&mut vm).map_err(refused)?;
         let mut vm = vm.with_default_programs();
         vm.add_program(program_id, program_elf).map_err(refused)?;
         if let (Some(authority), Some(mut code)) = (upgrade_authority, vm.get_account(&program_data(&program_id))) {
@@ -179,6 +180,20 @@ impl Embedded {
             .map_err(|error| LedgerError::Program { program_id, reason: error.to_string() })
     }
 
+    /// Puts programs of another genesis in the place of those that the virtual machine brings along, each with the account of its code.
+    ///
+    /// # Errors
+    /// [`LedgerError::Program`] where the loader refuses one.
+    pub fn set_programs(&mut self, mut accounts: Vec<(Address, Account)>) -> Result<(), LedgerError> {
+        // A program is loaded from its code, which has to be there.
+        accounts.sort_by_key(|(_, account)| account.executable);
+        for (program_id, account) in accounts {
+            let set = self.vm.set_account(program_id, account);
+            set.map_err(|error| LedgerError::Program { program_id, reason: error.to_string() })?;
+        }
+        Ok(())
+    }
+
     /// Executes a transaction that someone has signed.
     ///
     /// Its signatures are verified. Its block hash is not: which block hashes are recent, and whether the transaction has been
@@ -192,6 +207,8 @@ impl Embedded {
             addresses.iter().map(|address| vm.accounts_db().get_account(address)).collect()
         };
         let before = shared(&self.vm);
+        let tables = transaction.message.address_table_lookups().map_or(0, <[_]>::len);
+        let loaded_bytes = self.loaded_bytes(&before, tables);
         let nonce = nonce::used(&transaction.message, |address| self.shared_account(address));
         let (result, meta) = match self.vm.send_transaction(transaction) {
             Ok(meta) => (Ok(()), meta),
@@ -208,13 +225,14 @@ impl Embedded {
             // No program's account: nothing to refuse.
             let _ = account.map(|account| self.vm.set_account(used.address, account.into()));
         }
-        let TransactionMetadata { signature, logs, inner_instructions, compute_units_consumed, return_data, fee } =
+        let TransactionMetadata { signature, mut logs, inner_instructions, compute_units_consumed, return_data, fee } =
             meta;
+        let hushed = precompiles::hush(&mut logs);
         let execution = Execution {
             signature,
             result,
             executed: true,
-            compute_units: compute_units_consumed,
+            compute_units: compute_units_consumed.saturating_sub(hushed),
             logs,
             inner_instructions,
             return_data: (!return_data.data.is_empty()).then_some((return_data.program_id, return_data.data)),
@@ -225,6 +243,7 @@ impl Embedded {
             before,
             addresses,
             loaded,
+            loaded_bytes,
         };
         self.record(&execution);
         execution
@@ -240,13 +259,14 @@ impl Embedded {
         let before: Vec<_> = addresses.iter().map(|address| self.shared_account(address)).collect();
         let tables = transaction.message.address_table_lookups().map_or(0, <[_]>::len);
         let loaded_bytes = self.loaded_bytes(&before, tables);
-        let (result, meta, after) = match self.vm.simulate_transaction(transaction) {
+        let (result, mut meta, after) = match self.vm.simulate_transaction(transaction) {
             Ok(info) => (Ok(()), info.meta, info.post_accounts),
             Err(failed) => (Err(failed.err), failed.meta, Vec::new()),
         };
+        let hushed = precompiles::hush(&mut meta.logs);
         Simulation {
             result,
-            compute_units: meta.compute_units_consumed,
+            compute_units: meta.compute_units_consumed.saturating_sub(hushed),
             logs: meta.logs,
             inner_instructions: meta.inner_instructions,
             return_data: (!meta.return_data.data.is_empty())
@@ -258,6 +278,13 @@ impl Embedded {
             before,
             loaded_bytes,
         }
+    }
+
+    /// A simulation that does not begin for a reason that the caller knows, with the accounts that it names.
+    pub fn unbegun(&self, message: &VersionedMessage, error: solana_transaction_error::TransactionError) -> Simulation {
+        let (addresses, loaded) = self.addresses(message);
+        let before = addresses.iter().map(|address| self.shared_account(address)).collect();
+        Simulation { addresses, loaded, before, ..Simulation::refused(error) }
     }
 
     /// Bytes that a transaction loads: of each account, of the code of programs that can be upgraded, and of lookup tables.

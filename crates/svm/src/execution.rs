@@ -39,6 +39,8 @@ pub struct Execution {
     pub before: Vec<Option<AccountSharedData>>,
     /// The accounts at these addresses after it.
     pub after: Vec<Option<AccountSharedData>>,
+    /// Bytes that it loaded: of accounts, of programs, of lookup tables.
+    pub loaded_bytes: u64,
 }
 
 impl Execution {
@@ -58,6 +60,7 @@ impl Execution {
             loaded: (0, 0),
             before: Vec::new(),
             after: Vec::new(),
+            loaded_bytes: 0,
         }
     }
 

@@ -8,6 +8,7 @@ mod embedded;
 mod execution;
 mod features;
 mod nonce;
+mod precompiles;
 mod snapshot;
 
 pub use embedded::{Embedded, FIRST_SLOT, Genesis};

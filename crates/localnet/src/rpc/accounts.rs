@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
+use solana_signer::Signer;
 
 /// Accounts in one request.
 const MAX_ACCOUNTS: usize = 100;
@@ -149,7 +150,10 @@ pub(super) fn balance(chain: &Chain, params: Params<'_>) -> Result<Value, RpcErr
 
 pub(super) fn multiple(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
     let addresses: Vec<Address> = params.list(0, "addresses", MAX_ACCOUNTS)?;
-    let format = AccountFormat::from_options(params.options(1)?.map())?;
+    // Base64 where nothing is asked for, other than of one account.
+    let mut options = params.options(1)?.map().clone();
+    options.entry("encoding").or_insert_with(|| "base64".into());
+    let format = AccountFormat::from_options(&options)?;
     let mut writer = Writer::new(chain, format);
     let accounts = addresses.iter().map(|address| writer.at(address)).collect::<Result<Value, _>>()?;
     Ok(with_context(chain, accounts))
@@ -167,8 +171,15 @@ pub(super) fn of_program(chain: &Chain, params: Params<'_>) -> Result<Value, Rpc
 }
 
 pub(super) fn largest(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
-    params.options(0)?;
+    let faucet = chain.genesis.faucet.pubkey();
     let mut accounts: Vec<_> = chain.ledger.accounts();
+    // What lies in the faucet does not circulate.
+    match params.options(0)?.text("filter")? {
+        None => {}
+        Some("circulating") => accounts.retain(|(address, _)| *address != faucet),
+        Some("nonCirculating") => accounts.retain(|(address, _)| *address == faucet),
+        Some(other) => return Err(RpcError::invalid(format!("unknown filter \"{other}\""))),
+    }
     accounts.sort_by_key(|(_, account)| std::cmp::Reverse(account.lamports));
     let largest = accounts.iter().take(LARGEST);
     let value =
@@ -180,7 +191,7 @@ pub(super) fn minimum_balance(chain: &Chain, params: Params<'_>) -> Result<Value
     let bytes = params.number(0, "the size of the data")?;
     match usize::try_from(bytes) {
         Ok(size) if bytes <= MAX_DATA_BYTES => Ok(chain.ledger.minimum_balance(size).into()),
-        _ => Err(RpcError::invalid(format!("no account holds more than {MAX_DATA_BYTES} bytes"))),
+        _ => Err(RpcError::invalid_request(format!("no account holds more than {MAX_DATA_BYTES} bytes"))),
     }
 }
 

@@ -15,6 +15,10 @@ use std::time::Duration;
 
 /// Slots in one answer.
 const MAX_SLOTS: u64 = 500_000;
+/// Leaders of slots in one answer.
+const MAX_SLOT_LEADERS: u64 = 5_000;
+/// Addresses in a question about fees.
+const MAX_FEE_ADDRESSES: usize = 128;
 /// Samples of the chain's pace in one answer.
 const MAX_SAMPLES: u64 = 720;
 /// What a sample spans at least: a minute at Solana's pace.
@@ -158,7 +162,17 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
         "minimumLedgerSlot" => chain.history.oldest().map_or(slot, |entry| entry.slot).into(),
         "getSlotLeader" => json!(identity(chain).to_string()),
         "getSlotLeaders" => {
-            let limit = params.number(1, "a limit")?.min(5_000);
+            let (first, limit) = (params.number(0, "a slot")?, params.number(1, "a limit")?);
+            if limit > MAX_SLOT_LEADERS {
+                return Err(RpcError::invalid(format!("Invalid limit; max {MAX_SLOT_LEADERS}")));
+            }
+            let schedule = ledger.epoch_schedule();
+            let epoch = schedule.get_epoch(first);
+            if epoch > schedule.get_leader_schedule_epoch(ledger.slot()) {
+                return Err(RpcError::invalid(format!(
+                    "Invalid slot range: leader schedule for epoch {epoch} is unavailable"
+                )));
+            }
             json!(vec![identity(chain).to_string(); limit as usize])
         }
         "getLeaderSchedule" => leader_schedule(chain, params)?,
@@ -168,6 +182,8 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
             // Nobody votes, so no stake stands behind any block.
             json!({ "commitment": null, "totalStake": 0 })
         }
+        // Of a chain that began under another protocol.
+        "getAgGenesisCert" => Value::Null,
         // Snapshots are for this process alone.
         "getHighestSnapshotSlot" => return Err(RpcError::no_snapshot()),
         "getStakeMinimumDelegation" => {
@@ -184,7 +200,10 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
             let (first, limit) = (params.number(0, "a slot")?, params.number(1, "a limit")?);
             match limit {
                 0 => json!([]),
-                limit => blocks(chain, first, first.saturating_add(limit.min(MAX_SLOTS) - 1))?,
+                limit if limit > MAX_SLOTS => {
+                    return Err(RpcError::invalid(format!("Limit too large; max {MAX_SLOTS}")));
+                }
+                limit => blocks(chain, first, first.saturating_add(limit - 1))?,
             }
         }
         "getBlockTime" => match params.number(0, "a slot")? {
@@ -215,6 +234,9 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
             })
         }
         "getRecentPrioritizationFees" => {
+            if params.get(0).is_some() {
+                params.list::<Address>(0, "addresses", MAX_FEE_ADDRESSES)?;
+            }
             // Nobody has to outbid anyone here.
             recent_slots(chain).map(|slot| json!({ "slot": slot, "prioritizationFee": 0 })).collect()
         }
@@ -224,11 +246,13 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
             let faucet = chain.genesis.faucet.pubkey();
             let total = ledger.issued_lamports().saturating_sub(ledger.statistics().fee_lamports);
             let idle = ledger.shared_account(&faucet).map_or(0, |account| account.lamports());
+            let is_without_list = params.options(0)?.flag("excludeNonCirculatingAccountsList")?;
+            let accounts = if is_without_list { json!([]) } else { json!([faucet.to_string()]) };
             let value = json!({
                 "total": total,
                 "circulating": total.saturating_sub(idle),
                 "nonCirculating": idle,
-                "nonCirculatingAccounts": [faucet.to_string()],
+                "nonCirculatingAccounts": accounts,
             });
             with_context(chain, value)
         }
@@ -251,7 +275,10 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
             }
             json!(vec![Value::Null; addresses.len()])
         }
-        "getVoteAccounts" => json!({ "current": [], "delinquent": [] }),
+        "getVoteAccounts" => {
+            params.options(0)?.base58::<Address>("votePubkey")?;
+            json!({ "current": [], "delinquent": [] })
+        }
         "getClusterNodes" => {
             let (host, port) = (shared.address.ip(), shared.address.port());
             json!([{

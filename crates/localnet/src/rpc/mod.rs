@@ -5,6 +5,7 @@ mod cluster;
 pub(crate) mod error;
 mod params;
 mod parsed;
+mod shape;
 pub(crate) mod subscriptions;
 mod tokens;
 mod transactions;
@@ -35,13 +36,14 @@ fn respond(body: &[u8], call: &Method<'_>) -> Option<String> {
     let refused = |error: RpcError| Some(envelope(Value::Null, Err(error)).to_string());
     if !body.trim_ascii_start().starts_with(b"[") {
         return match sip_json::from_slice::<Value>(body) {
-            Ok(request) => one(&request, call).map(|answer| answer.to_string()),
-            Err(_) => refused(RpcError::parse()),
+            Ok(request) if is_request(&request) => one(&request, call).map(|answer| answer.to_string()),
+            _ => refused(RpcError::parse()),
         };
     }
     let Some(batch) = requests(body) else { return refused(RpcError::parse()) };
-    if batch.is_empty() {
-        return refused(RpcError::invalid_request("Invalid request"));
+    // One that is no request spoils the batch, and none asks for nothing.
+    if batch.iter().any(|request| !sip_json::from_slice::<Value>(request).is_ok_and(|request| is_request(&request))) {
+        return refused(RpcError::parse());
     }
     // A request is a value only while it is answered, and its answer becomes text before the next is asked for, so that no two are in
     // memory as values.
@@ -75,16 +77,28 @@ fn requests(body: &[u8]) -> Option<Vec<&[u8]>> {
     read.ok().map(|()| requests)
 }
 
+/// An object whose id is one: all else is no JSON-RPC at all.
+fn is_request(request: &Value) -> bool {
+    let id = request.get("id").unwrap_or(&Value::Null);
+    request.is_object() && (id.is_string() || id.is_u64() || id.is_null())
+}
+
 fn one(request: &Value, call: &Method<'_>) -> Option<Value> {
-    let wrong = |message: &str| Some(envelope(Value::Null, Err(RpcError::invalid_request(message))));
-    let Some(request) = request.as_object() else { return wrong("Invalid request") };
+    let request = request.as_object()?;
     let id = request.get("id");
-    if id.is_some_and(|id| !(id.is_string() || id.is_number() || id.is_null())) {
-        return wrong("the id must be a string or a number");
-    }
+    let wrong = |message: &str| {
+        let id = id.cloned().unwrap_or(Value::Null);
+        Some(envelope(id, Err(RpcError::invalid_request(message))))
+    };
     let Some(method) = request.get("method").and_then(Value::as_str) else { return wrong("Invalid request") };
+    if let Some(unknown) = request.keys().find(|key| !["jsonrpc", "id", "method", "params"].contains(&key.as_str())) {
+        return wrong(&format!("Invalid request: a request has no \"{unknown}\""));
+    }
     if request.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
         return wrong("Invalid request: \"jsonrpc\" must be \"2.0\"");
+    }
+    if request.get("params").is_some_and(|params| !(params.is_null() || params.is_array() || params.is_object())) {
+        return wrong("Invalid request: \"params\" must be a list");
     }
     let result = Params::new(request.get("params")).and_then(|params| call(method, params));
     // Without an id it is a notification, and nobody waits for an answer.
@@ -104,6 +118,7 @@ fn with_context(chain: &Chain, value: Value) -> Value {
 }
 
 fn dispatch(shared: &Shared, method: &str, params: Params<'_>) -> Result<Value, RpcError> {
+    shape::check(method, params)?;
     // These two wait for the disk, and must not hold the chain meanwhile.
     match method {
         "sendTransaction" => return transactions::send(shared, params),
@@ -192,6 +207,7 @@ mod tests {
         assert_eq!(echo(request.to_string().as_bytes()), Some(answer.clone()));
         assert_eq!(echo(json!([request, request]).to_string().as_bytes()), Some(json!([answer, answer])));
         assert_eq!(echo(br#"{ "jsonrpc": "2.0", "method": "m", "params": ["x"] }"#), None);
+        assert_eq!(echo(b"[]"), None);
     }
 
     #[test]
@@ -201,9 +217,13 @@ mod tests {
             ("", -32700),
             ("{", -32700),
             (nested.as_str(), -32700),
-            ("[]", -32600),
-            ("1", -32600),
-            (r#"{ "jsonrpc": "2.0", "id": {}, "method": "m" }"#, -32600),
+            ("1", -32700),
+            ("[1]", -32700),
+            (r#"[{ "jsonrpc": "2.0", "id": 1, "method": "m" }, 5]"#, -32700),
+            (r#"{ "jsonrpc": "2.0", "id": {}, "method": "m" }"#, -32700),
+            (r#"{ "jsonrpc": "2.0", "id": 1.5, "method": "m" }"#, -32700),
+            (r#"{ "jsonrpc": "2.0", "id": 1, "method": "m", "more": 5 }"#, -32600),
+            (r#"{ "jsonrpc": "2.0", "id": 1, "method": "m", "params": 5 }"#, -32600),
             (r#"{ "jsonrpc": "1.0", "id": 1, "method": "m" }"#, -32600),
             (r#"{ "jsonrpc": "2.0", "id": 1, "method": 5 }"#, -32600),
             (r#"{ "jsonrpc": "2.0", "id": 1, "method": "m", "params": {} }"#, -32602),

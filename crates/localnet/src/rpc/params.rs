@@ -21,6 +21,11 @@ impl<'a> Params<'a> {
         }
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> &'a [Value] {
+        self.0
+    }
+
     /// A parameter that may be left out.
     pub(crate) fn get(&self, index: usize) -> Option<&'a Value> {
         self.0.get(index).filter(|value| !value.is_null())

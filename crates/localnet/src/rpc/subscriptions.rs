@@ -3,8 +3,8 @@
 use super::accounts::Filter;
 use super::error::RpcError;
 use super::params::{Params, parse};
-use super::respond;
 use super::transactions::logged_error;
+use super::{respond, shape};
 use crate::chain::{Chain, confirmation};
 use crate::encode::AccountFormat;
 use crate::engine::Shared;
@@ -51,6 +51,7 @@ fn tell_if_done(chain: &mut Chain, number: u64) {
 }
 
 fn dispatch(chain: &mut Chain, connection: u64, method: &str, params: Params<'_>) -> Result<Value, RpcError> {
+    shape::check(method, params)?;
     let topic = match method {
         "accountSubscribe" => Topic::Account {
             address: params.base58(0, "an address")?,
@@ -65,7 +66,11 @@ fn dispatch(chain: &mut Chain, connection: u64, method: &str, params: Params<'_>
             }
         }
         "signatureSubscribe" => {
-            params.options(1)?;
+            if params.options(1)?.flag("enableReceivedNotification")? {
+                return Err(RpcError::invalid(
+                    "a transaction is executed when it is received: there is no notification before that",
+                ));
+            }
             Topic::Signature { signature: params.base58(0, "a signature")? }
         }
         "logsSubscribe" => {

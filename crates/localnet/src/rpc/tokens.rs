@@ -70,7 +70,8 @@ fn selected(chain: &Chain, params: Params<'_>, wanted: impl Fn(&Account) -> bool
     let format = AccountFormat::from_options(params.options(2)?.map())?;
     let selector = params.options(1)?;
     let accounts = match (selector.text("mint")?, selector.text("programId")?) {
-        (Some(text), _) => {
+        (Some(_), Some(_)) => return Err(RpcError::invalid("name a \"mint\" or a \"programId\", and not both")),
+        (Some(text), None) => {
             let address: Address = parse(text, "mint")?;
             let (_, program_id) = mint(chain, &address)?;
             accounts_of(chain, &program_id, |token| token.mint == address && wanted(token))

@@ -15,6 +15,8 @@ use sip_svm::Simulation;
 use solana_address::Address;
 use solana_hash::Hash;
 use solana_message::compiled_instruction::CompiledInstruction;
+use solana_message::v0::LoadedAddresses;
+use solana_message::v1::{MAX_TRANSACTION_SIZE, V1_PREFIX};
 use solana_message::{AccountKeys, VersionedMessage};
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
@@ -28,13 +30,16 @@ const MAX_SIGNATURES: u64 = 1_000;
 
 /// Bytes in base58 or base64 that no transaction exceeds.
 fn decode(text: &str, encoding: Option<&str>, default: &str) -> Result<Vec<u8>, RpcError> {
-    let too_large = |bytes: usize| {
-        let message = format!("transaction too large: {bytes} bytes (max: {MAX_TRANSACTION_BYTES} bytes)");
-        RpcError::invalid(message)
+    let too_large = |bytes: usize, most: usize| {
+        RpcError::invalid(format!("transaction too large: {bytes} bytes (max: {most} bytes)"))
     };
     // Both encodings take more characters than bytes; base58 takes time that grows with the square.
-    if text.len() > 2 * MAX_TRANSACTION_BYTES {
-        return Err(too_large(text.len()));
+    let most_characters = match encoding.unwrap_or(default) {
+        "base64" => 2 * MAX_TRANSACTION_SIZE,
+        _ => 2 * MAX_TRANSACTION_BYTES,
+    };
+    if text.len() > most_characters {
+        return Err(too_large(text.len(), most_characters));
     }
     let bytes = match encoding.unwrap_or(default) {
         "base58" => bs58::decode(text).into_vec().map_err(|error| format!("invalid base58 encoding: {error}")),
@@ -42,7 +47,8 @@ fn decode(text: &str, encoding: Option<&str>, default: &str) -> Result<Vec<u8>, 
         other => Err(format!("unsupported encoding: {other}. Supported encodings: base58, base64")),
     };
     let bytes = bytes.map_err(RpcError::invalid)?;
-    if bytes.len() > MAX_TRANSACTION_BYTES { Err(too_large(bytes.len())) } else { Ok(bytes) }
+    let most = if bytes.first() == Some(&V1_PREFIX) { MAX_TRANSACTION_SIZE } else { MAX_TRANSACTION_BYTES };
+    if bytes.len() > most { Err(too_large(bytes.len(), most)) } else { Ok(bytes) }
 }
 
 fn decode_transaction(params: Params<'_>, options: &Options<'_>) -> Result<(VersionedTransaction, Vec<u8>), RpcError> {
@@ -51,20 +57,12 @@ fn decode_transaction(params: Params<'_>, options: &Options<'_>) -> Result<(Vers
     // What stands after the transaction is not looked at, and not kept.
     let transaction: VersionedTransaction = wincode::deserialize(&wire).map_err(|_| broken())?;
     let wire = wincode::serialize(&transaction).map_err(|_| broken())?;
-    check_message(&transaction.message)?;
     transaction.sanitize().map_err(|error| {
         RpcError::invalid(format!(
             "invalid transaction: Transaction failed to sanitize accounts offsets correctly: {error}"
         ))
     })?;
     Ok((transaction, wire))
-}
-
-fn check_message(message: &VersionedMessage) -> Result<(), RpcError> {
-    match message {
-        VersionedMessage::Legacy(_) | VersionedMessage::V0(_) => Ok(()),
-        VersionedMessage::V1(_) => Err(RpcError::invalid("transactions of version 1 are not supported")),
-    }
 }
 
 pub(super) fn send(shared: &Shared, params: Params<'_>) -> Result<Value, RpcError> {
@@ -78,8 +76,8 @@ pub(super) fn send(shared: &Shared, params: Params<'_>) -> Result<Value, RpcErro
 pub(super) fn request_airdrop(shared: &Shared, params: Params<'_>) -> Result<Value, RpcError> {
     let to: Address = params.base58(0, "an address")?;
     let lamports = params.number(1, "lamports")?;
-    params.options(2)?;
-    let airdrop = shared.chain()?.airdrop(&to, lamports);
+    let blockhash = params.options(2)?.base58("recentBlockhash")?;
+    let airdrop = shared.chain()?.airdrop(&to, lamports, blockhash);
     let (transaction, wire) = airdrop.ok_or_else(|| RpcError::internal("the airdrop cannot be written down"))?;
     Ok(shared.send(transaction, &wire, false)?.to_string().into())
 }
@@ -110,6 +108,10 @@ pub(super) fn simulate(chain: &Chain, params: Params<'_>) -> Result<Value, RpcEr
     }
     let simulation = match admitted {
         Ok(()) => chain.simulate(transaction)?,
+        // Whose block hash is unknown has its accounts loaded already.
+        Err(TransactionError::BlockhashNotFound) => {
+            chain.ledger.unbegun(&transaction.message, TransactionError::BlockhashNotFound)
+        }
         Err(error) => Simulation::refused(error),
     };
     if let Some(malformed) = RpcError::malformed(&simulation) {
@@ -209,15 +211,51 @@ impl<'a> Format<'a> {
         Ok(Self { encoding, max_version: options.number("maxSupportedTransactionVersion")? })
     }
 
+    /// The version of a transaction, where the client knows it.
+    fn version(&self, message: &VersionedMessage) -> Result<Value, RpcError> {
+        let version = match message {
+            VersionedMessage::Legacy(_) => return Ok(json!("legacy")),
+            VersionedMessage::V0(_) => 0,
+            VersionedMessage::V1(_) => 1,
+        };
+        match self.max_version.is_some_and(|most| u64::from(version) <= most) {
+            true => Ok(json!(version)),
+            false => Err(RpcError::unsupported_version(version)),
+        }
+    }
+
+    /// What a block says of a transaction where it is asked for accounts alone: who signed, which accounts, and what became of them.
+    fn write_accounts(&self, chain: &Chain, entry: &Entry, rewards: bool) -> Result<Value, RpcError> {
+        let (transaction, _, meta) = chain.logged(entry).map_err(|error| lost(entry, &error))?;
+        let version = self.version(&transaction.message)?;
+        let loaded = parsed::loaded(&meta);
+        let mut told = json!({
+            "err": meta["err"],
+            "status": meta["status"],
+            "fee": meta["fee"],
+            "preBalances": meta["preBalances"],
+            "postBalances": meta["postBalances"],
+            "preTokenBalances": meta["preTokenBalances"],
+            "postTokenBalances": meta["postTokenBalances"],
+        });
+        if rewards {
+            told["rewards"] = meta["rewards"].clone();
+        }
+        let body = json!({
+            "signatures": transaction.signatures.iter().map(Signature::to_string).collect::<Vec<_>>(),
+            "accountKeys": account_keys(&transaction.message, &loaded),
+        });
+        let mut written = json!({ "transaction": body, "meta": told });
+        if self.max_version.is_some() {
+            written["version"] = version;
+        }
+        Ok(written)
+    }
+
     /// The transaction of an entry: "transaction", "meta" and, where the client knows versions, "version".
     fn write(&self, chain: &Chain, entry: &Entry) -> Result<Value, RpcError> {
-        let lost = |error| RpcError::internal(format!("transaction {} cannot be read: {error}", entry.signature));
-        let (transaction, wire, mut meta) = chain.logged(entry).map_err(lost)?;
-        let version = match &transaction.message {
-            VersionedMessage::Legacy(_) => json!("legacy"),
-            VersionedMessage::V0(_) if self.max_version.is_none() => return Err(RpcError::unsupported_version(0)),
-            _ => json!(0),
-        };
+        let (transaction, wire, mut meta) = chain.logged(entry).map_err(|error| lost(entry, &error))?;
+        let version = self.version(&transaction.message)?;
         let body = match self.encoding {
             "base64" => json!([BASE64.encode(wire), "base64"]),
             "base58" => json!([bs58::encode(wire).into_string(), "base58"]),
@@ -248,6 +286,25 @@ impl<'a> Format<'a> {
     }
 }
 
+fn lost(entry: &Entry, error: &std::io::Error) -> RpcError {
+    RpcError::internal(format!("transaction {} cannot be read: {error}", entry.signature))
+}
+
+/// The accounts of a transaction, with who signs and what is written to.
+fn account_keys(message: &VersionedMessage, loaded: &LoadedAddresses) -> Vec<Value> {
+    let own = message.static_account_keys().iter().enumerate().map(|(index, key)| {
+        let is_writable = message.is_maybe_writable_with_reserved_addresses(index, None::<&HashSet<Address>>);
+        json!({ "pubkey": key.to_string(), "signer": message.is_signer(index), "writable": is_writable, "source": "transaction" })
+    });
+    let mut entries: Vec<Value> = own.collect();
+    for (names, is_writable) in [(&loaded.writable, true), (&loaded.readonly, false)] {
+        entries.extend(names.iter().map(|name| {
+            json!({ "pubkey": name.to_string(), "signer": false, "writable": is_writable, "source": "lookupTable" })
+        }));
+    }
+    entries
+}
+
 fn message(message: &VersionedMessage, meta: &Value, is_parsed: bool) -> Value {
     let keys = message.static_account_keys();
     let loaded = parsed::loaded(meta);
@@ -266,17 +323,7 @@ fn message(message: &VersionedMessage, meta: &Value, is_parsed: bool) -> Value {
     let header = message.header();
     let mut written = json!({ "recentBlockhash": message.recent_blockhash().to_string() });
     if is_parsed {
-        let own = keys.iter().enumerate().map(|(index, key)| {
-            let is_writable = message.is_maybe_writable_with_reserved_addresses(index, None::<&HashSet<Address>>);
-            json!({ "pubkey": key.to_string(), "signer": message.is_signer(index), "writable": is_writable, "source": "transaction" })
-        });
-        let mut entries: Vec<Value> = own.collect();
-        for (names, is_writable) in [(&loaded.writable, true), (&loaded.readonly, false)] {
-            entries.extend(names.iter().map(|name| {
-                json!({ "pubkey": name.to_string(), "signer": false, "writable": is_writable, "source": "lookupTable" })
-            }));
-        }
-        written["accountKeys"] = entries.into();
+        written["accountKeys"] = account_keys(message, &loaded).into();
     } else {
         written["accountKeys"] = keys.iter().map(|key| json!(key.to_string())).collect();
         written["header"] = json!({
@@ -286,6 +333,15 @@ fn message(message: &VersionedMessage, meta: &Value, is_parsed: bool) -> Value {
         });
     }
     written["instructions"] = message.instructions().iter().map(instruction).collect();
+    if let VersionedMessage::V1(message) = message {
+        let config = &message.config;
+        written["transactionConfig"] = json!({
+            "priorityFee": config.priority_fee,
+            "computeUnitLimit": config.compute_unit_limit,
+            "loadedAccountsDataSizeLimit": config.loaded_accounts_data_size_limit,
+            "heapSize": config.heap_size,
+        });
+    }
     if let Some(lookups) = message.address_table_lookups() {
         let lookup = |lookup: &solana_message::v0::MessageAddressTableLookup| {
             json!({
@@ -309,9 +365,11 @@ pub(super) fn get(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> 
     };
     let is_durable = |entry: &&Entry| confirmation(chain, entry) == "finalized";
     let Some(entry) = chain.history.find(&signature).filter(is_durable) else { return Ok(Value::Null) };
+    let number = chain.history.number(&signature);
     let mut written = format.write(chain, entry)?;
     written["slot"] = entry.slot.into();
     written["blockTime"] = entry.unix_seconds.into();
+    written["transactionIndex"] = number.and_then(|number| chain.history.index_in_slot(number)).into();
     Ok(written)
 }
 
@@ -320,9 +378,8 @@ pub(super) fn fee(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> 
     params.options(1)?;
     let broken = || RpcError::invalid("failed to deserialize solana_message::versions::VersionedMessage");
     let message: VersionedMessage = wincode::deserialize_exact(&bytes).map_err(|_| broken())?;
-    check_message(&message)?;
     message.sanitize().map_err(|error| RpcError::invalid(format!("invalid message: {error}")))?;
-    if !chain.is_recent(message.recent_blockhash()) {
+    if !chain.is_recent(message.recent_blockhash()) && chain.ledger.durable_nonce(&message).is_none() {
         return Ok(with_context(chain, Value::Null));
     }
     let signatures = vec![Signature::default(); usize::from(message.header().num_required_signatures)];
@@ -367,16 +424,29 @@ pub(super) fn block(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError
         "blockTime": super::cluster::slot_time(chain, slot),
     });
     let entries = chain.history.in_slots(slot, slot).filter(|entry| confirmation(chain, entry) == "finalized");
+    let has_rewards = options.get("rewards") != Some(&Value::Bool(false));
     match options.text("transactionDetails")?.unwrap_or("full") {
-        "full" | "accounts" => {
+        "full" => {
             let format = Format::from_options(&options)?;
-            block["transactions"] = entries.map(|entry| format.write(chain, entry)).collect::<Result<_, _>>()?;
+            let written = entries.map(|entry| {
+                let mut written = format.write(chain, entry)?;
+                if !has_rewards {
+                    written["meta"]["rewards"] = Value::Null;
+                }
+                Ok(written)
+            });
+            block["transactions"] = written.collect::<Result<_, RpcError>>()?;
+        }
+        "accounts" => {
+            let format = Format::from_options(&options)?;
+            let written = entries.map(|entry| format.write_accounts(chain, entry, has_rewards));
+            block["transactions"] = written.collect::<Result<_, _>>()?;
         }
         "signatures" => block["signatures"] = entries.map(|entry| json!(entry.signature.to_string())).collect(),
         "none" => {}
         other => return Err(RpcError::invalid(format!("unknown transactionDetails \"{other}\""))),
     }
-    if options.get("rewards") != Some(&Value::Bool(false)) {
+    if has_rewards {
         block["rewards"] = json!([]);
     }
     Ok(block)

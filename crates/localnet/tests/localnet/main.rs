@@ -5,5 +5,6 @@ mod agave;
 mod common;
 mod crash;
 mod ledger;
+mod questions;
 mod rpc;
 mod websocket;

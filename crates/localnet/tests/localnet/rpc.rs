@@ -75,7 +75,7 @@ fn refusals_have_the_numbers_and_the_data_that_clients_know() {
 
     let mut forged = sign(url, &[transfer(&alice, &bob, SOL)], &[&alice]);
     forged.signatures[0] = Keypair::new().sign_message(b"something else");
-    assert_eq!(send(url, &forged).unwrap_err()["code"], -32003);
+    assert_eq!(send(url, &forged).unwrap_err()["data"]["err"], "SignatureFailure");
 
     let transaction = sign(url, &[transfer(&alice, &bob, SOL)], &[&alice]);
     send(url, &transaction).unwrap();
@@ -103,7 +103,7 @@ fn refusals_have_the_numbers_and_the_data_that_clients_know() {
         ("getBalance", json!([bob.to_string(), { "minContextSlot": 1_u64 << 50 }]), -32016),
         ("getAccountInfo", json!([bob.to_string(), { "encoding": "hex" }]), -32602),
         ("getMultipleAccounts", json!([vec![bob.to_string(); 101]]), -32602),
-        ("getMinimumBalanceForRentExemption", json!([u64::MAX]), -32602),
+        ("getMinimumBalanceForRentExemption", json!([u64::MAX]), -32600),
         ("getBlockTime", json!([u64::MAX]), -32004),
         ("getBlock", json!([0]), -32001),
         ("getBlocks", json!([0, u64::MAX]), 0),
