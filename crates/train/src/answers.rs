@@ -81,8 +81,10 @@ pub(crate) fn answers(paths: &[PathBuf], format: &Format<'_>) -> Result<Split<Ex
 pub(crate) fn preferences(path: &Path, format: &Format<'_>) -> Result<Split<[Example; 2]>> {
     let pair = |record: &Record<'_>, expected: &str| {
         let prompt = text(record, "prompt", expected)?;
-        let example = |key: &str| format.example(&prompt, &text(record, key, expected)?);
-        Ok([example("chosen")?, example("rejected")?])
+        let tokens = |key: &str| format.tokens(&prompt, &text(record, key, expected)?);
+        let (chosen, rejected) = (tokens("chosen")?, tokens("rejected")?);
+        let shared = chosen.shared.min(rejected.shared);
+        Ok([chosen, rejected].map(|tokens| Tokens { shared, ..tokens }.example()))
     };
     read(path, "{\"prompt\": …, \"chosen\": …, \"rejected\": …}", pair).map(Split::new)
 }
@@ -137,9 +139,13 @@ impl<'a> Format<'a> {
     }
 
     /// With a chat template the prompt is what the person says and the answer what the model says; without one the answer
-    /// follows the prompt and ends with the model's end token. Prompt and answer are encoded together: the answer begins behind the number
-    /// of tokens that the prompt alone has.
+    /// follows the prompt and ends with the model's end token.
     fn example(&self, prompt: &str, answer: &str) -> Result<Example> {
+        Ok(self.tokens(prompt, answer)?.example())
+    }
+
+    /// Prompt and answer encoded together: the answer begins where that is another token than of the prompt alone, as in `trl` 1.16.
+    fn tokens(&self, prompt: &str, answer: &str) -> Result<Tokens> {
         ensure!(!answer.is_empty(), "the answer is empty");
         let encode = |text: &str| self.model.tokenizer.encode(text);
         let (mut given, mut whole): (Vec<u32>, Vec<u32>);
@@ -162,8 +168,21 @@ impl<'a> Format<'a> {
                 whole.extend(self.model.special.end.first());
             }
         }
-        let response = whole.split_off(given.len().min(whole.len()));
-        Ok(Example { prompt: whole, response })
+        let shared = given.iter().zip(&whole).take_while(|(given, whole)| given == whole).count();
+        Ok(Tokens { whole, shared })
+    }
+}
+
+/// A prompt with an answer, and how many tokens of it are those of the prompt.
+struct Tokens {
+    whole: Vec<u32>,
+    shared: usize,
+}
+
+impl Tokens {
+    fn example(mut self) -> Example {
+        let response = self.whole.split_off(self.shared.min(self.whole.len()));
+        Example { prompt: self.whole, response }
     }
 }
 

@@ -416,14 +416,10 @@ fn is_json_alone(text: &str, is_marked: bool) -> bool {
 /// Whether a text that is no JSON was meant to be: its beginning is JSON that goes wrong, or most of its lines are.
 fn is_broken_json(text: &str, start: usize) -> bool {
     let rest = &text.as_bytes()[start..];
-    let is_marked = text[..start].contains(|char: char| !char.is_whitespace() && char != '\u{feff}');
     match value_end(rest, 0) {
-        // A value of JSON with something else behind it: an example in a text, or one of many lines.
-        End::At(end) if check(&rest[..end]).is_ok() => {
-            let next = skip_separators(rest, end);
-            are_lines(text) || (!is_marked && rest.get(next).is_some_and(|_| looks(&rest[next..])))
-        }
-        _ => are_lines(text) || (!is_marked && (looks(rest) || ends_as_it_begins(rest))),
+        // A value of JSON with something else behind it: an example in a text, or one of many.
+        End::At(end) if check(&rest[..end]).is_ok() => are_lines(text) || looks(&rest[skip_separators(rest, end)..]),
+        _ => are_lines(text) || looks(rest) || ends_as_it_begins(rest),
     }
 }
 

@@ -93,6 +93,38 @@ fn documents_are_joined_by_the_end_token_and_not_by_letters() {
 }
 
 #[test]
+fn json_of_whatever_form_is_learned_as_its_texts_or_refused_and_never_as_letters() {
+    let folder = with_model("bytes");
+    let text = |number: usize| format!("Document number {number} says that the river took mill {}. ", number * 7);
+    let texts: Vec<Value> = (0..40).map(|number| text(number).into()).collect();
+    let objects: Vec<Value> = texts.iter().map(|text| json!({ "text": text })).collect();
+    let pretty = |object: &Value| format!("{object:#}\n");
+    let lists = [
+        Value::from(objects.clone()).to_string(),
+        Value::from(texts).to_string(),
+        format!("{:#}", Value::from(objects.clone())),
+    ];
+    let streams = [
+        objects.iter().map(pretty).collect(),
+        "// by hand\n".to_owned() + &objects.iter().map(pretty).collect::<String>(),
+    ];
+    for data in lists.iter().chain(&streams) {
+        for name in ["data.json", "data.txt"] {
+            fs::write(folder.path().join(name), data).unwrap();
+            let said = progress(
+                folder.path(),
+                &[&ONE_STEP[..], &["--data", name, "--sequence", "16", "--overwrite"]].concat(),
+            );
+            assert!(said.contains("1150 tokens to train on,     272 held out"), "{name}: {data}: {said}");
+            // One quote less, and one bracket.
+            fs::write(folder.path().join(name), data.replacen("7.", "7.\"", 1)).unwrap();
+            let said = refused(folder.path(), &[&ONE_STEP[..], &["--data", name, "--overwrite"]].concat());
+            assert!(said.contains(name) && said.contains("line "), "{said}");
+        }
+    }
+}
+
+#[test]
 fn answers_are_learned_in_the_models_own_template_up_to_its_end_token() {
     let folder = with_model("own_template");
     write_answers(folder.path(), "a b", "c d");
