@@ -595,12 +595,19 @@ fn a_turner_waits_an_epoch_at_most_for_what_a_round_would_draw_once_it_has_turne
     emission.initialise(&Schedule::DEFAULT, final_slot - 1_000).unwrap();
     let (end_slot, epoch_slots) = (emission.end_slot, emission.schedule.epoch_slots);
     view.emission = Some(emission);
-    let asked = |view: &View, slot: u64| {
+    let asked_of = |node: &Node, view: &View, slot: u64| {
         let view = View { slot, ..view.clone() };
-        let all = sent(&step(&turner, &view, &whole(&[BASE, NEXT]), &Known::default()));
+        let all = sent(&step(node, &view, &whole(&[BASE, NEXT]), &Known::default()));
         all.into_iter().filter(|what| what.contains("final") || what.contains("epoch")).collect::<Vec<_>>()
     };
+    let asked = |view: &View, slot: u64| asked_of(&turner, view, slot);
     let finalises = ["make the round final"];
+    let keeper = node(98, Roles { turner: true, keeper: true, ..Roles::default() });
+    let mut full = view.clone();
+    full.job.spec.lookahead = 1;
+    assert_eq!(full.next_opens(), Err(sip_protocol::Error::TooFarAhead));
+    assert_eq!(asked_of(&keeper, &full, final_slot), finalises, "its job would stand still");
+    assert!(asked_of(&turner, &full, final_slot).is_empty() && asked_of(&keeper, &view, final_slot).is_empty());
     assert!(asked(&view, final_slot).is_empty() && asked(&view, end_slot - 1).is_empty(), "the stream is empty");
     assert_eq!(asked(&view, end_slot), ["turn the epoch"], "who waits for it turns it");
     assert_eq!(asked(&view, final_slot + epoch_slots), finalises, "one epoch was waited");

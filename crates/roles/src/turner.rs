@@ -3,6 +3,7 @@
 //! Whether something is due, the program's own rules say, on copies of the accounts.
 
 use sip_client::StateDemand;
+use sip_protocol::Error;
 use sip_protocol::court::availability::OPEN;
 use sip_protocol::money::emission::Emission;
 use sip_protocol::training::seed;
@@ -65,9 +66,13 @@ impl Step<'_> {
     }
 
     /// Whether a round that may be made final would draw less than it was told at its tally, and more once the epoch has turned. What it does not draw
-    /// then it never draws. One epoch is waited for that, and no longer: the job goes on.
+    /// then it never draws. One epoch is waited for that, and no longer; a keeper whose job
+    /// could open no round meanwhile does not wait.
     fn awaits_epoch(&self, seen: &Seen) -> bool {
         let Some(emission) = &self.view.emission else { return false };
+        if self.node.roles.keeper && self.view.next_opens() == Err(Error::TooFarAhead) {
+            return false;
+        }
         let drawable = |emission: &Emission| emission.drawable().unwrap_or(0);
         let last = seen.round.final_slot().saturating_add(emission.schedule.epoch_slots);
         let is_short = drawable(emission) < seen.round.reward && self.view.slot < last;

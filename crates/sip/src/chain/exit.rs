@@ -68,7 +68,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let pool = &desk.locate_pool(pool)?;
             let (ticket, state) = find(&desk, pool, &owner, *number)?;
             let maturity = Cell::Slot { at: state.mature_slot, now: desk.slot()? };
-            ensure!(maturity.is_reached(), "exit number {number} from {pool} is mature at slot {}", maturity.show_in_full());
+            ensure!(
+                maturity.is_reached(),
+                "exit number {number} from {pool} is mature at slot {}",
+                maturity.show_in_full()
+            );
             let mut instructions = desk.token_account()?;
             instructions.push(program.claim_exit(&owner, pool, *number));
             desk.act("take the tokens of an exit", &instructions, &[("exit", ticket)])
