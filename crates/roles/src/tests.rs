@@ -604,7 +604,7 @@ fn a_turner_waits_an_epoch_at_most_for_what_a_round_would_draw_once_it_has_turne
     let finalises = ["make the round final"];
     let keeper = node(98, Roles { turner: true, keeper: true, ..Roles::default() });
     let mut full = view.clone();
-    full.job.spec.lookahead = 1;
+    (full.job.spec.lookahead, full.job.round_live, full.job.chain.is_seed_pending) = (1, 0, 0);
     assert_eq!(full.next_opens(), Err(sip_protocol::Error::TooFarAhead));
     assert_eq!(asked_of(&keeper, &full, final_slot), finalises, "its job would stand still");
     assert!(asked_of(&turner, &full, final_slot).is_empty() && asked_of(&keeper, &view, final_slot).is_empty());
