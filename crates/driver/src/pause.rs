@@ -49,11 +49,12 @@ struct Kept {
     state: String,
 }
 
-/// What a segment follows from: whose pause it is.
+/// What a segment follows from, all of it: whose pause it is. Of a scoring run the states that its graph reads are what tells it from any other.
 pub(crate) fn key(task: &SegmentTask, cheat: Option<&Cheat>) -> String {
-    let SegmentTask { round, first_step, seed, mixture, settings, place, base, .. } = task;
+    let SegmentTask { round, first_step, seed, mixture, settings, place, base, bases } = task;
     let (seed, base) = (hex(seed), hex(&base.root()));
-    format!("{round} {place} {first_step} {seed} {mixture:?} {settings:?} {base} {cheat:?}")
+    let bases: Vec<String> = bases.iter().map(|base| hex(&base.root())).collect();
+    format!("{round} {place} {first_step} {seed} {mixture:?} {settings:?} {base} {bases:?} {cheat:?}")
 }
 
 fn state_path(record: &Record, slot: Slot, root: &str) -> PathBuf {

@@ -82,9 +82,7 @@ pub(crate) fn preferences(path: &Path, format: &Format<'_>) -> Result<Split<[Exa
     let pair = |record: &Record<'_>, expected: &str| {
         let prompt = text(record, "prompt", expected)?;
         let tokens = |key: &str| format.tokens(&prompt, &text(record, key, expected)?);
-        let (chosen, rejected) = (tokens("chosen")?, tokens("rejected")?);
-        let shared = chosen.shared.min(rejected.shared);
-        Ok([chosen, rejected].map(|tokens| Tokens { shared, ..tokens }.example()))
+        Ok(Tokens::pair(tokens("chosen")?, tokens("rejected")?))
     };
     read(path, "{\"prompt\": …, \"chosen\": …, \"rejected\": …}", pair).map(Split::new)
 }
@@ -168,8 +166,7 @@ impl<'a> Format<'a> {
                 whole.extend(self.model.special.end.first());
             }
         }
-        let shared = given.iter().zip(&whole).take_while(|(given, whole)| given == whole).count();
-        Ok(Tokens { whole, shared })
+        Ok(Tokens::new(&given, whole))
     }
 }
 
@@ -180,6 +177,17 @@ struct Tokens {
 }
 
 impl Tokens {
+    fn new(given: &[u32], whole: Vec<u32>) -> Tokens {
+        let shared = given.iter().zip(&whole).take_while(|(given, whole)| given == whole).count();
+        Tokens { whole, shared }
+    }
+
+    /// Two answers to one prompt, which ends for both where it ends for the one that parts from it first.
+    fn pair(chosen: Tokens, rejected: Tokens) -> [Example; 2] {
+        let shared = chosen.shared.min(rejected.shared);
+        [chosen, rejected].map(|tokens| Tokens { shared, ..tokens }.example())
+    }
+
     fn example(mut self) -> Example {
         let response = self.whole.split_off(self.shared.min(self.whole.len()));
         Example { prompt: self.whole, response }
@@ -245,5 +253,21 @@ mod tests {
         let other = Order::new(6, 10);
         assert_ne!((0..10).map(|at| other.at(at)).collect::<Vec<_>>(), epoch(0));
         assert_eq!(Order::new(0, 1).at(99), 0);
+    }
+
+    #[test]
+    fn an_answer_begins_where_its_tokens_part_from_those_of_the_prompt() {
+        let parts = |tokens: Tokens| {
+            let Example { prompt, response } = tokens.example();
+            (prompt, response)
+        };
+        assert_eq!(parts(Tokens::new(&[1, 2, 3], vec![1, 2, 3, 4, 0])), (vec![1, 2, 3], vec![4, 0]));
+        // The prompt's last letters and the answer's first are one token: by the number of the prompt's tokens, a token of the answer would be none of it.
+        assert_eq!(parts(Tokens::new(&[1, 2, 3], vec![1, 2, 9, 4, 0])), (vec![1, 2], vec![9, 4, 0]));
+        assert_eq!(parts(Tokens::new(&[1], vec![9, 0])), (vec![], vec![9, 0]));
+        let [chosen, rejected] = [vec![1, 2, 3, 4, 0], vec![1, 9, 0]].map(|whole| Tokens::new(&[1, 2, 3], whole));
+        let [chosen, rejected] = Tokens::pair(chosen, rejected);
+        assert_eq!((chosen.prompt, chosen.response), (vec![1], vec![2, 3, 4, 0]));
+        assert_eq!((rejected.prompt, rejected.response), (vec![1], vec![9, 0]));
     }
 }

@@ -278,7 +278,9 @@ impl Network {
             // A seed is captured within 512 slots.
             idle_slots = (idle_slots * 2).min(400);
         }
-        panic!("there is no end of it: {:#?}", self.said.iter().rev().take(30).collect::<Vec<_>>());
+        // What is said again and again is said once.
+        self.said.dedup();
+        panic!("there is no end of it: {:#?}", self.said.iter().rev().take(120).collect::<Vec<_>>());
     }
 
     pub(super) fn events(&self) -> impl Iterator<Item = (&str, &Event)> {

@@ -7,6 +7,7 @@ use sip_ledger::Ledger as _;
 use sip_manifest::settings::Exchange;
 use sip_manifest::stop::Stop;
 use sip_net::Reach;
+use sip_node::State;
 use sip_protocol::ground::units::TOKEN;
 use sip_protocol::network::peer::{Contact, Peer};
 use sip_protocol::stake::pool::PoolKind;
@@ -331,10 +332,16 @@ fn a_scoring_run_that_is_stopped_or_killed_goes_on_from_where_it_was() {
     evaluator.step(&mut ledger, job);
     let view = evaluator.memory.view().expect("it has looked").clone();
     let known = Known::default();
-    let work = Work::Score { base: view.job.spec.genesis_root, cheat: None };
     let Bench { source, machine, states, .. } = &evaluator.bench;
+    // Another base of the job, a bit away.
+    let mut entries = source.prepared.genesis.entries().to_vec();
+    entries[0][0] ^= 1 << 20;
+    let other = State::new(entries, &machine.threads);
+    states.save(&other).unwrap();
+    let genesis = source.prepared.genesis.root();
     // A machine of its own each time, as after a kill: what is left is on the disk.
-    let score = |name: &str, is_stopped: bool| {
+    let score_of = |base: [u8; 32], name: &str, is_stopped: bool| {
+        let work = Work::Score { base, cheat: None };
         let record = Record::open(folder.path().join(name)).unwrap();
         let (at, stop) = (Position { view: &view, known: &known }, Stop::default());
         if is_stopped {
@@ -346,6 +353,7 @@ fn a_scoring_run_that_is_stopped_or_killed_goes_on_from_where_it_was() {
             other => panic!("{other:?}"),
         })
     };
+    let score = |name: &str, is_stopped: bool| score_of(genesis, name, is_stopped);
     let at_once = score("at once", false).unwrap();
     let step = || -> u64 {
         let text = std::fs::read_to_string(folder.path().join("stopped/paused-score.json")).unwrap();
@@ -355,5 +363,9 @@ fn a_scoring_run_that_is_stopped_or_killed_goes_on_from_where_it_was() {
         assert!(is_stop(&score("stopped", true).unwrap_err()));
         assert_eq!(step(), expected, "it goes on, a step at a time");
     }
+    // The run of another base begins anew, and what was left of the first is none of it.
+    let of_other = score_of(other.root(), "another", false).unwrap();
+    assert_ne!(of_other, at_once);
+    assert_eq!(score_of(other.root(), "stopped", false).unwrap(), of_other);
     assert_eq!(score("stopped", false).unwrap(), at_once);
 }
